@@ -1,0 +1,123 @@
+"""What layers and cells write their kernel calls into while a Model becomes a Program."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from .kernels import Copy, Kernel, Load, Rescale
+from .program import WIDE, Block, Buffer, Format, Program, View, row_major
+
+
+class Builder:
+    """Emits calls into the current block of the current function.  maps: matrix name -> LinearMap."""
+
+    def __init__(self, precision: str, maps: dict):
+        self.program = Program(precision=precision)
+        self.maps = maps
+        self.targets: dict[str, View] = {}  # value -> where it has to be written
+        self.outputs: dict[str, str] = {}  # value -> name of the buffer that the caller gives for it
+        self.formats: dict[str, Format] = {}  # value -> format, where its consumers ask for one
+        self.carried: dict[str, View] = {}  # final-state value -> the state itself, which may be wider than what it feeds
+        self.states: dict[str, dict[str, View]] = {}  # layer -> its states
+        self.shared: set[str] = set()  # values written into a part of a larger buffer
+        self.exact = False  # whether moves between equal formats may share one scale to keep every bit
+        self._blocks: list[Block] = []
+        self._names: dict[str, int] = {}
+
+    @property
+    def activation(self) -> Format:
+        return Format(8, symmetric=False, clip=True) if self.program.precision == "int8" else WIDE
+
+    @property
+    def hidden(self) -> Format:
+        """Hidden states as the products read them: no zero point."""
+        return Format(8, clip=True) if self.program.precision == "int8" else WIDE
+
+    @property
+    def narrow(self) -> bool:
+        """Whether activations have fewer bits than carried states."""
+        return self.program.precision == "int8"
+
+    @contextmanager
+    def function(self, name: str):
+        """Calls emitted inside go to that function of the program."""
+        outer, self._blocks = self._blocks, self.program.functions.setdefault(name, [])
+        yield
+        self._blocks = outer
+
+    @contextmanager
+    def loop(self, repeat: int):
+        """Calls emitted inside run `repeat` times; the views given to them advance."""
+        if repeat > 1:
+            self._blocks.append(Block(repeat=repeat))
+        yield
+        if repeat > 1:
+            self._blocks.append(Block())
+
+    def emit(self, call: Kernel) -> None:
+        if not self._blocks:
+            self._blocks.append(Block())
+        self._blocks[-1].calls.append(replace(call, name=self.unique(call.name)))
+
+    def unique(self, name: str) -> str:
+        self._names[name] = n = self._names.get(name, 0) + 1
+        return name if n == 1 else self.unique(f"{name}_{n}")
+
+    def buffer(self, name: str, shape: tuple[int, ...], fmt: Format, role: str = "temp") -> View:
+        name = self.unique(name)
+        self.program.buffers[name] = Buffer(name, prod(shape), fmt, role)
+        return View(name, 0, tuple(shape), row_major(tuple(shape)))
+
+    def state(self, name: str, initial: np.ndarray | None, n: int, fmt: Format) -> View:
+        """A buffer of n values that lives between calls; reset loads `initial` (None = zeros)."""
+        v = self.buffer(name, (n,), fmt, "state")
+        with self.function("reset"):
+            self.emit(Load(f"{name}_initial", v, np.zeros(n) if initial is None else initial.reshape(n)))
+        return v
+
+    def output(self, value: str, shape: tuple[int, ...], name: str, fmt: Format | None = None) -> View:
+        """Where a layer writes its result: a new buffer, which is the caller's if the value is a graph output."""
+        if value in self.targets:
+            return self.targets[value]
+        fmt = fmt or self.formats.get(value) or self.activation
+        if value not in self.outputs:
+            return self.buffer(name, shape, fmt)
+        v = self.buffer(self.outputs[value], shape, replace(fmt, clip=False), "output")
+        self.targets[value] = v
+        return v
+
+    def wide(self, name: str, x: View) -> View:
+        """x in at least 16 bits."""
+        if self.program.buffers[x.buf].bits > 8:
+            return x
+        y = self.buffer(name, x.shape, WIDE)
+        self.move(name, x, y)
+        return y
+
+    def product(self, matrix: str, x: View, y: View, rows: tuple[int, int] | None = None, p=1, q=1, **end) -> None:
+        """y = maps[matrix] @ x, on the middle axis of x[p, k, q].  rows: only these.  end: see LinearMap.lower."""
+        m = self.maps[matrix]
+        m = m.rows(*rows) if rows else m
+        name = matrix.replace(".", "_")
+        if (p, q) != (1, 1):
+            m = replace(m, p=p, q=q)
+        m.lower(self, name, x, y, **end)
+
+    def activation_of(self, fmt: Format) -> Format:
+        """The format of a graph output that copies a value of format `fmt`."""
+        return fmt if fmt.bits == self.activation.bits else replace(self.activation, clip=False)
+
+    def move(self, name: str, x: View, y: View) -> None:
+        """y = x, each buffer keeping its own scale."""
+        formats = [replace(self.program.buffers[v.buf].fmt, clip=False) for v in (x, y)]
+        self.emit(Copy(name, x, y) if self.exact and formats[0] == formats[1] else Rescale(name, x, y))
+
+    def contiguous(self, name: str, x: View) -> View:
+        """x itself, or a copy of it that is one piece of memory."""
+        if x.contiguous:
+            return x
+        y = self.buffer(name, x.shape, self.program.buffers[x.buf].fmt)
+        self.emit(Copy(name, x, y))
+        return y

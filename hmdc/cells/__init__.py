@@ -1,0 +1,10 @@
+"""The registry of cells: op -> Cell."""
+
+from .base import Cell
+from .gru import Gru
+from .lstm import Lstm
+from .rnn import Rnn
+
+CELLS: dict[str, Cell] = {"lstm": Lstm(), "gru": Gru(), "rnn": Rnn()}
+
+__all__ = ["CELLS", "Cell"]

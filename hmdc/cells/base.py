@@ -1,0 +1,38 @@
+"""What a cell is: its float definition, its states, and one time step as kernel calls."""
+
+import numpy as np
+
+from ..build import Builder
+from ..model import Node
+from ..program import Format, View
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * x))
+
+
+class Cell:
+    """Node weights: w [gates*H, I], u [gates*H, H], bw and bu [gates*H], in the order of `gates`; h0, c0 [H] or absent.
+
+    states: names of the carried states, h first.
+    """
+
+    gates: tuple[str, ...]
+    states: tuple[str, ...] = ("h",)
+
+    def formats(self, b: Builder, node: Node) -> dict[str, Format]:
+        """The format of each carried state."""
+        raise NotImplementedError
+
+    def reference(self, node: Node, x: np.ndarray, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One step in float64.  x: [samples, I], states: [samples, H]."""
+        raise NotImplementedError
+
+    def step(self, b: Builder, node: Node, x: View, state: dict[str, View]) -> None:
+        """Emit one step.  state["feed"]: what products read as h; a carried h wider than it is copied to it here."""
+        raise NotImplementedError
+
+
+def split(a: np.ndarray, n: int) -> list[np.ndarray]:
+    """[samples, n*H] -> n arrays [samples, H]."""
+    return np.split(a, n, axis=-1)

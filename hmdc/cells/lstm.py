@@ -1,0 +1,30 @@
+"""LSTM (ONNX operator LSTM, default activations): c = f c + i g, h = o tanh(c)."""
+
+import numpy as np
+
+from ..kernels import LstmUpdate
+from ..program import CELL, GATE, SUM
+from .base import Cell, sigmoid, split
+
+
+class Lstm(Cell):
+    """Gates i, f, g, o; ONNX writes them i, o, f, c."""
+
+    gates = ("i", "f", "g", "o")
+    states = ("h", "c")
+
+    def formats(self, b, node):
+        return {"h": b.hidden, "c": CELL}
+
+    def reference(self, node, x, state):
+        w = node.weights
+        i, f, g, o = split(x @ w["w"].T + state["h"] @ w["u"].T + w["bw"] + w["bu"], 4)
+        c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
+        return {"h": sigmoid(o) * np.tanh(c), "c": c}
+
+    def step(self, b, node, x, state):
+        n = 4 * node.attrs["hidden"]
+        sums, z = b.buffer(f"{node.name}_sums", (n,), SUM), b.buffer(f"{node.name}_gates", (n,), GATE)
+        b.product(f"{node.name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
+        b.product(f"{node.name}.u", state["h"], z, add=sums)
+        b.emit(LstmUpdate(f"{node.name}_update", z, state["c"], state["h"]))

@@ -1,0 +1,28 @@
+"""Simple (Elman) RNN (ONNX operator RNN): h = f(W x + U h + b), f = tanh or relu."""
+
+from ..functions import FUNCTIONS, RELU
+from ..kernels import Rescale, Table
+from ..program import GATE, SUM, WIDE
+from .base import Cell
+
+
+class Rnn(Cell):
+    """One gate.  attrs: activation."""
+
+    gates = ("h",)
+
+    def formats(self, b, node):
+        return {"h": b.hidden}
+
+    def reference(self, node, x, state):
+        w = node.weights
+        return {"h": FUNCTIONS[node.attrs["activation"]](x @ w["w"].T + state["h"] @ w["u"].T + w["bw"] + w["bu"])}
+
+    def step(self, b, node, x, state):
+        name, n, f = node.name, node.attrs["hidden"], FUNCTIONS[node.attrs["activation"]]
+        sums = b.buffer(f"{name}_sums", (n,), SUM)
+        z = b.buffer(f"{name}_gates", (n,), GATE if f.saturating else WIDE)
+        b.product(f"{name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
+        b.product(f"{name}.u", state["h"], z, add=sums)
+        h = state["h"]
+        b.emit(Rescale(f"{name}_update", z, h, low=0.0) if f is RELU else Table(f"{name}_update", z, h, f))

@@ -1,0 +1,126 @@
+"""Data files: samples of the model's inputs as .npz or .npy, checked against the model and brought into its order."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from .errors import HmdcError
+from .program import Port, Program
+
+
+@dataclass
+class Data:
+    """inputs: name -> float64 [samples, *shape of the model's input].  labels: int64 [...] or None."""
+
+    inputs: dict[str, np.ndarray]
+    labels: np.ndarray | None
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def first(self, n: int | None) -> "Data":
+        return Data({k: a[:n] for k, a in self.inputs.items()}, None if self.labels is None else self.labels[:n])
+
+
+def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset()) -> Data:
+    """Read `path` for a model with inputs `shapes`; those in `optional` (states) may be absent.
+
+    Raises HmdcError naming the file, the array, its shape and the shape that is wanted.
+    """
+    arrays = _read(path)
+    names = list(shapes)
+    if "x" in arrays and names and names[0] not in arrays:
+        arrays[names[0]] = arrays.pop("x")
+    labels = arrays.pop("y", None) if "y" not in shapes else None
+    unknown = sorted(set(arrays) - set(names))
+    if unknown:
+        raise HmdcError(f"{path}: array {unknown[0]!r} is no input of the model; its inputs are {', '.join(names)}")
+    inputs = {}
+    for name, shape in shapes.items():
+        if name in arrays:
+            inputs[name] = _fit(path, name, arrays[name], shape)
+        elif name not in optional:
+            raise HmdcError(f"{path} has no array {name!r} (samples, {', '.join(map(str, shape))}); {how_to(names[0])}")
+    counts = {name: len(a) for name, a in inputs.items()}
+    if len(set(counts.values())) > 1 or 0 in counts.values():
+        raise HmdcError(f"{path}: numbers of samples {counts} must be equal and at least 1")
+    return Data(inputs, _labels(path, labels, next(iter(counts.values()))))
+
+
+def how_to(name: str) -> str:
+    """The line that makes such a file."""
+    return f"make it with numpy.savez('data.npz', {name if name.isidentifier() else 'x'}=samples)"
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not Path(path).is_file():
+        raise HmdcError(f"{path}: no such data file; {how_to('x')}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except Exception as e:  # numpy raises whatever zip and its header parser do
+        raise HmdcError(f"{path} is not a readable .npz or .npy file of plain arrays ({_one_line(e)}); {how_to('x')}") from e
+
+
+def _one_line(e: Exception) -> str:
+    return (str(e).splitlines() or [type(e).__name__])[0][:120]
+
+
+def _fit(path: Path, name: str, a: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    want = f"(samples, {', '.join(map(str, shape))})"
+    if a.dtype.kind not in "fiub":
+        raise HmdcError(f"{path}: array {name!r} has type {a.dtype}; numbers are wanted")
+    squeeze = lambda s: tuple(n for n in s if n != 1)  # noqa: E731
+    if a.ndim == 0 or squeeze(a.shape[1:]) != squeeze(shape):
+        raise HmdcError(f"{path}: array {name!r} has shape {tuple(a.shape)} but {want} is wanted")
+    a = a.astype(np.float64).reshape(len(a), *shape)
+    if not np.isfinite(a).all():
+        raise HmdcError(f"{path}: array {name!r} has values that are NaN or infinite")
+    return a
+
+
+def _labels(path: Path, y: np.ndarray | None, samples: int) -> np.ndarray | None:
+    if y is None:
+        return None
+    if y.dtype.kind not in "iu" or y.ndim == 0 or len(y) != samples:
+        raise HmdcError(f"{path}: labels y have type {y.dtype}, shape {tuple(y.shape)}; {samples} integers are wanted")
+    return y.astype(np.int64)
+
+
+def to_port(port: Port, steps: int, a: np.ndarray) -> np.ndarray:
+    """[samples, *shape] -> [samples, steps, frame] where the port has a time axis, else [samples, size]."""
+    if port.time is None:
+        return a.reshape(len(a), -1)
+    return np.moveaxis(a, port.time + 1, 1).reshape(len(a), steps, -1)
+
+
+def from_port(port: Port, steps: int, a: np.ndarray) -> np.ndarray:
+    """The inverse of to_port."""
+    if port.time is None:
+        return a.reshape(len(a), *port.shape)
+    rest = (*port.shape[: port.time], *port.shape[port.time + 1 :])
+    assert prod(rest) * steps == prod(port.shape)
+    return np.moveaxis(a.reshape(len(a), steps, *rest), 1, port.time + 1)
+
+
+def to_integers(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Real model inputs -> what the C receives: port layout, quantized unless the program is float."""
+    out = {}
+    for port in program.inputs:
+        if port.name in inputs:
+            a, buffer = to_port(port, program.steps, inputs[port.name]), program.buffers[port.buf]
+            out[port.name] = a if buffer.scale is None else buffer.quantize(a)
+    return out
+
+
+def to_real(program: Program, name: str, a: np.ndarray) -> np.ndarray:
+    """What the C returned for an output -> real values in the model's shape."""
+    port = next(p for p in program.outputs if p.name == name)
+    a, buffer = from_port(port, program.steps, a), program.buffers[port.buf]
+    return a.astype(np.float64) if buffer.scale is None else buffer.dequantize(a)

@@ -1,0 +1,18 @@
+"""ONNX files.  read: bytes to protobuf, safely; bind: open axes; fold: constants; layers, recurrent: nodes to layers."""
+
+from pathlib import Path
+
+from ...model import Model
+from .bind import bind
+from .graph import translate
+from .read import read
+
+
+def load(path: Path, steps: int | None, input_shapes: dict[str, tuple[int, ...]]) -> Model:
+    """See frontends.load."""
+    proto, digest = read(path)
+    folded = bind(proto, steps, input_shapes)
+    return translate(folded, digest, path.name)
+
+
+__all__ = ["load"]

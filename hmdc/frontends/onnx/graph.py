@@ -1,0 +1,118 @@
+"""Folded ONNX graph -> Model: one translator per operator."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from ...errors import HmdcError
+from ...model import Model, Node
+from .fold import Folded, label
+
+TRANSLATORS: dict[str, Callable[["Graph", onnx.NodeProto], None]] = {}
+
+HINTS = {
+    "If": "export one branch only (torch.export, or a model without data-dependent branches)",
+    "Loop": "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras",
+    "Scan": "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras",
+    "ZipMap": "export without it (zipmap=False)",
+    "DynamicQuantizeLSTM": "compile the float model instead; hmdc quantizes it",
+    "DynamicQuantizeLinear": "compile the float model instead; hmdc quantizes it",
+    "QuantizeLinear": "compile the float model instead; hmdc quantizes it",
+    "DequantizeLinear": "compile the float model instead; hmdc quantizes it",
+}
+
+
+def translator(*ops: str):
+    """Register a function that turns nodes of these operators into layers."""
+
+    def register(f):
+        TRANSLATORS.update(dict.fromkeys(ops, f))
+        return f
+
+    return register
+
+
+def refuse(node: onnx.NodeProto, why: str, way_out: str = "") -> HmdcError:
+    return HmdcError(f"{label(node)}: {why}" + (f"; {way_out}" if way_out else ""))
+
+
+class Graph:
+    """What translators read (constants, shapes, attributes) and write (layers)."""
+
+    def __init__(self, folded: Folded):
+        self.folded = folded
+        self.opset = folded.opset
+        self.nodes: list[Node] = []
+        self._fresh = 0
+
+    def constant(self, value: str) -> np.ndarray | None:
+        return self.folded.constants.get(value)
+
+    def floats(self, node: onnx.NodeProto, value: str) -> np.ndarray:
+        """A constant as finite float64."""
+        a = self.folded.constants[value].astype(np.float64)
+        if not np.isfinite(a).all():
+            raise refuse(node, f"its constant {value!r} has values that are NaN or infinite", "train or export the network again")
+        return a
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        return self.folded.shapes[value]
+
+    def ints(self, node: onnx.NodeProto, name: str, position: int, default=None) -> list[int] | None:
+        """An integer list that is an attribute in older opsets and an input in newer ones."""
+        value = attributes(node).get(name)
+        if value is None and len(node.input) > position and node.input[position]:
+            value = self.constant(node.input[position])
+            if value is None:
+                raise refuse(node, f"its {name} depend on the input data", "export with fixed shapes")
+        return default if value is None else [int(v) for v in np.atleast_1d(value)]
+
+    def fresh(self, shape: tuple[int, ...]) -> str:
+        """A new value between two layers."""
+        self._fresh += 1
+        name = f"#{self._fresh}"
+        self.folded.shapes[name] = tuple(shape)
+        return name
+
+    def add(self, op: str, name: str, inputs, outputs, source: onnx.NodeProto, weights=None, **attrs) -> None:
+        self.nodes.append(Node(op, name, tuple(inputs), tuple(outputs), attrs, weights or {}, label(source)))
+
+    def reshape(self, node: onnx.NodeProto, x: str, y: str, shape=None) -> None:
+        """y is x in another shape (by default the one that y has)."""
+        self.add("reshape", "reshape", [x], [y], node, shape=tuple(shape or self.shape(y)))
+
+    def affine(self, node: onnx.NodeProto, x: str, y: str, scale, bias, low=-np.inf, high=np.inf) -> None:
+        scale, bias = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(bias, np.float64))
+        weights = {"scale": scale.copy(), "bias": bias.copy()}
+        self.add("affine", "scale", [x], [y], node, weights, low=float(low), high=float(high))
+
+    def activation(self, node: onnx.NodeProto, x: str, y: str, function: str) -> None:
+        self.add("activation", function, [x], [y], node, function=function)
+
+
+def attributes(node: onnx.NodeProto) -> dict:
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def translate(folded: Folded, digest: str, path: str) -> Model:
+    """Raises HmdcError naming the first node that hmdc cannot compile."""
+    g = Graph(folded)
+    for node in folded.nodes:
+        f = TRANSLATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if f is None:
+            raise refuse(node, "hmdc cannot compile this operator", HINTS.get(node.op_type, f"known: {', '.join(sorted(TRANSLATORS))}"))
+        for v in node.output:
+            if v and v not in folded.shapes and node.op_type not in ("LSTM", "GRU", "RNN"):
+                raise refuse(node, "the shape of its result depends on the input data", "export with fixed shapes (--input-shape)")
+        f(g, node)
+    constant = [v for v in folded.outputs if v in folded.constants]
+    if constant:
+        raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")
+    used = {v for n in g.nodes for v in n.inputs}
+    inputs = {v: s for v, s in folded.inputs.items() if v in used or v in folded.outputs}
+    return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path)
+
+
+from . import layers, recurrent  # noqa: E402, F401  the translators register themselves

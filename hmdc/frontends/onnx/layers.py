@@ -1,0 +1,236 @@
+"""Translators of everything but the recurrent operators."""
+
+import numpy as np
+
+from .graph import attributes, refuse, translator
+
+
+@translator("Identity", "Dropout", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
+def _reshape(g, node):
+    if node.op_type == "Cast" and g.folded.types.get(node.output[0]) not in (1, 11):
+        raise refuse(node, "a cast to something other than float", "keep the network in float32")
+    if len(node.output) > 1 and node.output[1]:
+        raise refuse(node, "a dropout mask", "export the network in evaluation mode (model.eval())")
+    g.reshape(node, node.input[0], node.output[0])
+
+
+@translator("Expand")
+def _expand(g, node):
+    if np.prod(g.shape(node.input[0])) != np.prod(g.shape(node.output[0])):
+        raise refuse(node, f"repeats data {list(g.shape(node.input[0]))} -> {list(g.shape(node.output[0]))}")
+    g.reshape(node, node.input[0], node.output[0])
+
+
+@translator("Transpose")
+def _transpose(g, node):
+    shape = g.shape(node.input[0])
+    perm = attributes(node).get("perm") or list(range(len(shape)))[::-1]
+    moved = [a for a in perm if shape[a] > 1]
+    if moved == sorted(moved):
+        g.reshape(node, node.input[0], node.output[0])
+    else:
+        g.add("transpose", "transpose", node.input[:1], node.output, node, perm=tuple(int(a) for a in perm))
+
+
+def _slice(g, node, x, y, axis, start, stop, step=1):
+    """y = x[start:stop:step] along axis; the shape of y may lack the axis."""
+    shape = list(g.shape(x))
+    shape[axis] = len(range(start, stop, step))
+    target = y if tuple(shape) == g.shape(y) else g.fresh(tuple(shape))
+    if (start, stop, step) == (0, g.shape(x)[axis], 1):
+        g.reshape(node, x, target, shape)
+    else:
+        g.add("slice", "slice", [x], [target], node, axis=axis, start=start, stop=stop, step=step)
+    if target != y:
+        g.reshape(node, target, y)
+
+
+@translator("Gather")
+def _gather(g, node):
+    x, index = node.input[0], g.constant(node.input[1])
+    if g.constant(x) is not None or index is None:
+        raise refuse(node, "an embedding or an index that depends on the data is not compiled yet")
+    n_axes = len(g.shape(x))
+    axis = int(attributes(node).get("axis", 0)) % n_axes
+    n = g.shape(x)[axis]
+    picks = [int(i) % n for i in index.ravel()]
+    step = picks[1] - picks[0] if len(picks) > 1 else 1
+    if index.ndim > 1 or step < 1 or picks != list(range(picks[0], picks[-1] + 1, step)):
+        raise refuse(node, f"picks the indices {picks[:8]}; only one index or an evenly rising row of them is compiled")
+    _slice(g, node, x, node.output[0], axis, picks[0], picks[-1] + 1, step)
+
+
+@translator("Slice")
+def _slices(g, node):
+    shape = g.shape(node.input[0])
+    starts, ends = g.ints(node, "starts", 1), g.ints(node, "ends", 2)
+    axes = g.ints(node, "axes", 3, list(range(len(starts))))
+    steps = g.ints(node, "steps", 4, [1] * len(starts))
+    x = node.input[0]
+    cuts = [(a % len(shape), *slice(b, e, s).indices(shape[a]), s) for b, e, a, s in zip(starts, ends, axes, steps) if s > 0]
+    if len(cuts) < len(starts):
+        raise refuse(node, f"reverses an axis (steps {steps})", "use a bidirectional layer")
+    for i, (axis, start, stop, _, step) in enumerate(cuts):
+        now = list(g.shape(x))
+        now[axis] = len(range(start, stop, step))
+        y = node.output[0] if i == len(cuts) - 1 else g.fresh(tuple(now))
+        _slice(g, node, x, y, axis, start, stop, step)
+        x = y
+
+
+@translator("Split")
+def _split(g, node):
+    axis = int(attributes(node).get("axis", 0)) % len(g.shape(node.input[0]))
+    at = 0
+    for y in node.output:
+        n = g.shape(y)[axis]
+        _slice(g, node, node.input[0], y, axis, at, at + n)
+        at += n
+
+
+@translator("Concat")
+def _concat(g, node):
+    axis = int(attributes(node)["axis"]) % len(g.shape(node.output[0]))
+    if len(node.input) == 1:
+        return g.reshape(node, node.input[0], node.output[0])
+    if any(g.constant(v) is not None for v in node.input):
+        raise refuse(node, "joins data with a constant", "fold the constant into the layer that follows")
+    g.add("concat", "concat", node.input, node.output, node, axis=axis)
+
+
+def _dense(g, node, x, y, w, bias, axis):
+    """w: [out, in]"""
+    weights = {"w": w} if bias is None else {"w": w, "b": np.broadcast_to(bias.ravel(), (len(w),)).copy()}
+    g.add("dense", "fc", [x], [y], node, weights, axis=axis, low=-np.inf, high=np.inf)
+
+
+@translator("Gemm")
+def _gemm(g, node):
+    a = attributes(node)
+    x, w = node.input[:2]
+    if g.constant(w) is None or g.constant(x) is not None or a.get("transA", 0):
+        raise refuse(node, "multiplies two values that both depend on the data, or a transposed one")
+    w = g.floats(node, w) * a.get("alpha", 1.0)
+    bias = None
+    if len(node.input) > 2 and node.input[2]:
+        if g.constant(node.input[2]) is None:
+            raise refuse(node, "its bias depends on the data")
+        bias = g.floats(node, node.input[2]) * a.get("beta", 1.0)
+        if bias.size not in (1, g.shape(node.output[0])[-1]):
+            raise refuse(node, f"its bias has shape {list(bias.shape)}")
+    _dense(g, node, x, node.output[0], w if a.get("transB", 0) else w.T.copy(), bias, len(g.shape(x)) - 1)
+
+
+@translator("MatMul")
+def _matmul(g, node):
+    x, w = node.input
+    left = g.constant(x) is not None
+    data, name = (w, x) if left else (x, w)
+    if g.constant(name) is None:
+        raise refuse(node, "multiplies two values that both depend on the data; attention is not compiled yet")
+    matrix = g.floats(node, name)
+    matrix = matrix.reshape(matrix.shape[-2:]) if matrix.ndim > 2 and matrix[..., 0, 0].size == 1 else matrix
+    axes = len(g.shape(data))
+    if matrix.ndim != 2:
+        raise refuse(node, f"its weights have shape {list(matrix.shape)}; one matrix is compiled")
+    out = (*g.shape(data)[: axes - (2 if left and axes > 1 else 1)], *((len(matrix),) if left else (matrix.shape[1],)))
+    out = (*out, *g.shape(data)[axes - 1 :]) if left and axes > 1 else out
+    y = node.output[0] if out == g.shape(node.output[0]) else g.fresh(out)
+    _dense(g, node, data, y, matrix if left else matrix.T.copy(), None, max(axes - 2, 0) if left else axes - 1)
+    if y != node.output[0]:
+        g.reshape(node, y, node.output[0])
+
+
+@translator("Add", "Sub", "Mul", "Div")
+def _binary(g, node):
+    (a, b), y, op = node.input, node.output[0], node.op_type
+    ca, cb = g.constant(a), g.constant(b)
+    if ca is None and cb is None:
+        return _two_values(g, node)
+    x, c = (a, g.floats(node, b)) if ca is None else (b, g.floats(node, a))
+    if np.prod(g.shape(x)) != np.prod(g.shape(y)):
+        raise refuse(node, f"repeats data {list(g.shape(x))} -> {list(g.shape(y))}")
+    if g.shape(x) != g.shape(y):
+        g.reshape(node, x, x := g.fresh(g.shape(y)))
+    if op == "Div" and ca is not None:
+        raise refuse(node, "divides a constant by data")
+    if op == "Div" and (c == 0).any():
+        raise refuse(node, "divides by zero")
+    scale = {"Add": 1.0, "Sub": 1.0 if ca is None else -1.0, "Mul": c, "Div": 1 / c if op == "Div" else None}[op]
+    bias = {"Add": c, "Sub": -c if ca is None else c}.get(op, 0.0)
+    g.affine(node, x, y, scale, bias)
+
+
+def _two_values(g, node):
+    y = node.output[0]
+    if node.op_type == "Div":
+        raise refuse(node, "divides two values that both depend on the data")
+    inputs = []
+    for v in node.input:
+        if np.prod(g.shape(v)) != np.prod(g.shape(y)):
+            raise refuse(node, f"combines shapes {[list(g.shape(v)) for v in node.input]}; equal ones are compiled")
+        if g.shape(v) != g.shape(y):
+            g.reshape(node, v, v := g.fresh(g.shape(y)))
+        inputs.append(v)
+    op = node.op_type.lower()
+    g.add(op, op, inputs, [y], node)
+
+
+@translator("Neg")
+def _neg(g, node):
+    g.affine(node, node.input[0], node.output[0], -1.0, 0.0)
+
+
+@translator("BatchNormalization")
+def _batch_norm(g, node):
+    a = attributes(node)
+    if a.get("training_mode", 0) or len([v for v in node.output if v]) > 1 or any(g.constant(v) is None for v in node.input[1:]):
+        raise refuse(node, "is in training mode", "export the network in evaluation mode (model.eval())")
+    gamma, beta, mean, var = (g.floats(node, v) for v in node.input[1:])
+    if (var < 0).any():
+        raise refuse(node, "has a negative variance")
+    scale = gamma / np.sqrt(var + a.get("epsilon", 1e-5))
+    axes = [1] * (len(g.shape(node.input[0])) - 2)
+    g.affine(node, node.input[0], node.output[0], scale.reshape(-1, *axes), (beta - mean * scale).reshape(-1, *axes))
+
+
+@translator("Relu", "Sigmoid", "Tanh")
+def _activation(g, node):
+    g.activation(node, node.input[0], node.output[0], node.op_type.lower())
+
+
+@translator("Softmax")
+def _softmax(g, node):
+    x, y, shape = node.input[0], node.output[0], g.shape(node.input[0])
+    axis = int(attributes(node).get("axis", -1 if g.opset >= 13 else 1)) % len(shape)
+    if g.opset < 13:  # everything from the axis on is one row
+        flat = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
+        g.reshape(node, x, inner := g.fresh(flat), flat)
+        g.add("softmax", "softmax", [inner], [outer := g.fresh(flat)], node, axis=1)
+        g.reshape(node, outer, y)
+    else:
+        g.add("softmax", "softmax", [x], [y], node, axis=axis)
+
+
+@translator("ReduceMean")
+def _mean(g, node):
+    x, y, shape = node.input[0], node.output[0], g.shape(node.input[0])
+    axes = g.ints(node, "axes", 1)
+    if not axes:
+        if attributes(node).get("noop_with_empty_axes", 0):
+            return g.reshape(node, x, y)
+        axes = list(range(len(shape)))
+    axes = sorted(a % len(shape) for a in axes if shape[a] > 1)
+    if not axes:
+        return g.reshape(node, x, y)
+    if axes != list(range(axes[0], axes[-1] + 1)):
+        raise refuse(node, f"averages over the axes {axes} of {list(shape)}; neighboring axes are compiled")
+    if len(axes) > 1:
+        joined = (*shape[: axes[0]], int(np.prod([shape[a] for a in axes])), *shape[axes[-1] + 1 :])
+        g.reshape(node, x, x := g.fresh(joined), joined)
+        shape = joined
+    kept = (*shape[: axes[0]], 1, *shape[axes[0] + 1 :])
+    target = y if kept == g.shape(y) else g.fresh(kept)
+    g.add("mean", "mean", [x], [target], node, axis=axes[0], keep=True, over_time=0)
+    if target != y:
+        g.reshape(node, target, y)

@@ -1,0 +1,141 @@
+"""Translators of LSTM, GRU and RNN: gates into canonical order, one layer per direction."""
+
+import numpy as np
+
+from .graph import attributes, refuse, translator
+
+# op -> (gates, order that brings ONNX's gate rows into the order of cells, states, activations that are compiled)
+KINDS = {
+    "LSTM": (4, (0, 2, 3, 1), 2, [("sigmoid", "tanh", "tanh")]),
+    "GRU": (3, (0, 1, 2), 1, [("sigmoid", "tanh")]),
+    "RNN": (1, (0,), 1, [("tanh",), ("relu",)]),
+}
+
+
+@translator("LSTM", "GRU", "RNN")
+def _recurrent(g, node):
+    a = attributes(node)
+    gates, order, states, _ = KINDS[node.op_type]
+    inputs = [*node.input, *[""] * (8 - len(node.input))]
+    outputs = [*node.output, *[""] * (3 - len(node.output))][: 1 + states]
+    directions = {b"forward": [False], b"reverse": [True], b"bidirectional": [False, True]}.get(a.get("direction", b"forward"))
+    if directions is None:
+        raise refuse(node, f"direction {a['direction']!r} is none of forward, reverse, bidirectional")
+    w, u, bias = _weights(g, node, inputs, gates, len(directions))
+    n = u.shape[2]
+    x, steps = _data(g, node, inputs[0], w.shape[2], a.get("layout", 0))
+    _refuse_rest(g, node, a, inputs, steps)
+    activations = _activations(node, a, len(directions))
+    initial = [_initial(g, node, v, len(directions), n) for v in inputs[5 : 5 + states]]
+    perm = np.concatenate([np.arange(k * n, (k + 1) * n) for k in order])
+    parts = []
+    for d, reverse in enumerate(directions):
+        weights = {"w": w[d][perm], "u": u[d][perm], "bw": bias[d][: gates * n][perm], "bu": bias[d][gates * n :][perm]}
+        attrs = {"hidden": n, "reverse": reverse}
+        if node.op_type == "GRU":
+            attrs["linear_before_reset"] = bool(a.get("linear_before_reset", 0))
+        if node.op_type == "RNN":
+            attrs["activation"] = activations[0]
+        values = [g.fresh((steps, 1, 1, n))] + [g.fresh((1, 1, n)) for _ in range(states)]
+        ports = []
+        for name, state in zip(("h0", "c0"), initial):
+            if isinstance(state, np.ndarray) and state[d].any():
+                weights[name] = state[d]
+            ports.append(_direction(g, node, state, d, n, len(directions)) if isinstance(state, str) else "")
+        name = node.op_type.lower() + ("_reverse" if reverse else "")
+        g.add(node.op_type.lower(), name, [x, *ports], values, node, weights, **attrs, twin=node.output[0] or node.output[1])
+        parts.append(values)
+    for i, y in enumerate(outputs):
+        if y:
+            _join(g, node, [p[i] for p in parts], y, 1 if i == 0 else 0, steps, n)
+
+
+def _weights(g, node, inputs, gates, directions):
+    for v, what in zip(inputs[1:4], ("W", "R", "B")):
+        if v and g.constant(v) is None:
+            raise refuse(node, f"its weights {what} depend on the input data", "export the network with constant weights")
+    w, u = g.floats(node, inputs[1]), g.floats(node, inputs[2])
+    n = u.shape[-1]
+    bias = g.floats(node, inputs[3]) if inputs[3] else np.zeros((directions, 2 * gates * n))
+    want = {"W": (w, (directions, gates * n, w.shape[-1])), "R": (u, (directions, gates * n, n)), "B": (bias, (directions, 2 * gates * n))}
+    hidden = attributes(node).get("hidden_size", n)
+    for what, (array, shape) in want.items():
+        if array.shape != shape or hidden != n:
+            raise refuse(
+                node, f"{what} has shape {list(array.shape)} where {list(shape)} fits hidden_size {hidden} and R {list(u.shape)}",
+                "export again; a projected LSTM (proj_size) cannot be written as ONNX",
+            )  # fmt: skip
+    return w, u, bias
+
+
+def _data(g, node, x, size, layout):
+    """The input as [steps, 1, size]."""
+    shape = g.shape(x)
+    steps, batch = (shape[1], shape[0]) if layout else shape[:2]
+    if shape[2] != size:
+        raise refuse(node, f"its input has {shape[2]} features but W takes {size}")
+    if batch != 1:
+        raise refuse(node, f"gets a batch of {batch} sequences; a microcontroller runs one", "export with batch 1")
+    if layout:
+        g.reshape(node, x, x := g.fresh((steps, 1, size)))
+    return x, steps
+
+
+def _refuse_rest(g, node, a, inputs, steps):
+    """Corners of the operators that are not compiled yet."""
+    if a.get("clip", 0):
+        raise refuse(node, f"clip={a['clip']} is not compiled", "train without clipping of the gates")
+    if a.get("input_forget", 0):
+        raise refuse(node, "input_forget=1 (coupled gates) is not compiled", "export a plain LSTM")
+    if inputs[7] and (g.constant(inputs[7]) is None or g.constant(inputs[7]).any()):
+        raise refuse(node, "peephole weights P are not compiled", "train without peepholes")
+    lengths = g.constant(inputs[4]) if inputs[4] else None
+    if inputs[4] and (lengths is None or not (lengths == steps).all()):
+        raise refuse(node, "sequence_lens (packed sequences) are not compiled", "export with full-length sequences")
+
+
+def _activations(node, a, directions) -> tuple[str, ...]:
+    allowed = KINDS[node.op_type][3]
+    names = [s.decode().lower() for s in a.get("activations", [])]
+    if not names:
+        return allowed[0]
+    size = len(allowed[0])
+    rows = {tuple(names[i * size : (i + 1) * size]) for i in range(directions)}
+    if len(names) != directions * size or len(rows) != 1 or not rows <= set(allowed):
+        raise refuse(node, f"activations {names} are not compiled", f"use {' or '.join(', '.join(r) for r in allowed)}")
+    return rows.pop()
+
+
+def _initial(g, node, value, directions, n):
+    """An initial state: None, an array [directions, n], or the name of the value that holds it."""
+    if not value:
+        return None
+    if np.prod(g.shape(value)) != directions * n:
+        raise refuse(
+            node, f"an initial state has shape {list(g.shape(value))} where [{directions}, 1, {n}] fits",
+            "a projected LSTM (proj_size) cannot be written as ONNX: train with proj_size=0",
+        )  # fmt: skip
+    return value if g.constant(value) is None else g.floats(node, value).reshape(directions, n)
+
+
+def _direction(g, node, value, d, n, directions):
+    """[directions, 1, n] in either layout -> the part of one direction as [1, 1, n]."""
+    g.reshape(node, value, flat := g.fresh((directions, 1, n)))
+    if directions == 1:
+        return flat
+    part = g.fresh((1, 1, n))
+    g.add("slice", "slice", [flat], [part], node, axis=0, start=d, stop=d + 1, step=1)
+    return part
+
+
+def _join(g, node, parts, y, axis, steps, n):
+    """Both directions side by side; the shape that ONNX gives them differs by axes of size 1 only."""
+    shape = (steps, len(parts), 1, n) if axis == 1 else (len(parts), 1, n)
+    value = parts[0]
+    if len(parts) > 1:
+        value = g.fresh(shape)
+        g.add("concat", "concat", parts, [value], node, axis=axis)
+    batch_first = attributes(node).get("layout", 0)
+    final = shape if not batch_first else (1, steps, len(parts), n) if axis == 1 else (1, len(parts), n)
+    g.folded.shapes[y] = final
+    g.reshape(node, value, y)

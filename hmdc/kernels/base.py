@@ -1,0 +1,109 @@
+"""What every kernel is: a frozen dataclass whose View fields say what it reads and writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..intmath import limits
+from ..program import SUM, Buffer, Env, Program, View
+
+
+@dataclass(frozen=True)
+class Const:
+    """A constant array with a name of its own in C; equal ones are stored once."""
+
+    name: str
+    values: np.ndarray
+
+
+SUM_BITS = 30  # partial sums saturate here: one of them, a requantized product and a zero point add up within int32
+
+
+class Quantizer:
+    """What a kernel may ask while it turns into integers: the quantized buffer behind a view, and new partial sums."""
+
+    def __init__(self, program: Program, buffers: dict[str, Buffer]):
+        self.program, self.buffers = program, buffers
+        self.peaks: dict[str, int] = {}  # buffers of int32 sums over time -> proven bound
+
+    def __getitem__(self, v: View) -> Buffer:
+        return self.buffers[v.buf]
+
+    def peak(self, v: View) -> int:
+        """Bound on |integer - zero point| in the buffer behind a view."""
+        b = self[v]
+        return self.peaks.get(v.buf, (1 << (min(b.bits, SUM_BITS) - 1)) + abs(b.zero))
+
+    def partial_sums(self, like: View) -> View:
+        """An int32 buffer of the same shape and grid as `like`."""
+        name = f"{like.buf}_part{len(self.buffers)}"
+        self.buffers[name] = Buffer(name, like.size, SUM, scale=self[like].scale)
+        return View(name, 0, (like.size,), (1,))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One call.  Float while its integer constants are None; `quantize` returns the integer calls that replace it.
+
+    READS, WRITES: names of View fields, in the order of the C arguments.  TYPES: those whose element type selects
+    the C instance.  Field `name` becomes the name of the constants in C.
+    """
+
+    name: str
+
+    READS: ClassVar[tuple[str, ...]] = ("x",)
+    WRITES: ClassVar[tuple[str, ...]] = ("y",)
+    TYPES: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    @classmethod
+    def kernel(cls) -> str:
+        """Name of the C file in runtime_c, and of its function."""
+        return cls.__module__.rsplit(".", 1)[1]
+
+    def reads(self) -> list[View]:
+        return [v for f in self.READS if (v := getattr(self, f)) is not None]
+
+    def writes(self) -> list[View]:
+        return [v for f in self.WRITES if (v := getattr(self, f)) is not None]
+
+    def views(self) -> dict[str, View | None]:
+        """C arguments in order; a name that is both read and written appears once."""
+        return {f: getattr(self, f) for f in dict.fromkeys(self.READS + self.WRITES)}
+
+    def moved(self, f: Callable[[View], View]) -> "Kernel":
+        """The same call on other views."""
+        return replace(self, **{n: f(v) for n, v in self.views().items() if v is not None})
+
+    def ties(self) -> list[tuple[View, View]]:
+        """Pairs of views whose buffers must share one scale and zero point."""
+        return []
+
+    def quantize(self, q: Quantizer) -> list["Kernel"]:
+        return [self]
+
+    def run(self, env: Env) -> None:
+        raise NotImplementedError
+
+    def macs(self) -> int:
+        return 0
+
+    def weights(self) -> list[np.ndarray]:
+        """Arrays that count as weights and biases."""
+        return []
+
+    def fields(self) -> dict[str, Any]:
+        """The constants of the call, in the order of the C struct: int, float, array, Const, Function or None (null)."""
+        return {}
+
+    def c_kernel(self, float_mode: bool) -> str:
+        """Name of the runtime_c file that holds this call's function."""
+        return self.kernel() + ("_f32" if float_mode else "")
+
+
+def clamp(q: Buffer, low: float = -np.inf, high: float = np.inf) -> dict[str, int]:
+    """Integer bounds of a buffer, narrowed to real bounds (an activation such as ReLU costs nothing there)."""
+    lo, hi = limits(min(q.bits, SUM_BITS))
+    as_int = lambda v, default: default if np.isinf(v) else int(np.clip(round(v / q.scale) + q.zero, lo, hi))  # noqa: E731
+    return {"lo": as_int(low, lo), "hi": as_int(high, hi)}

@@ -1,0 +1,96 @@
+"""y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q]))      C: runtime_c/matmul.c"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..intmath import INT32_MAX, Requant, limits, quantize_rows, round_half_up
+from ..program import Env, View
+from .base import Kernel, Quantizer, clamp
+
+
+@dataclass(frozen=True)
+class Matmul(Kernel):
+    """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r] or None; low, high: real bounds of y."""
+
+    x: View
+    y: View
+    w: np.ndarray
+    bias: np.ndarray | None = None
+    add: View | None = None
+    p: int = 1
+    q: int = 1
+    low: float = -np.inf
+    high: float = np.inf
+    rq: Requant | None = None
+    zero: int = 0
+    lo: int = 0
+    hi: int = 0
+
+    READS = ("x", "add")
+
+    def run(self, env: Env) -> None:
+        k = self.w.shape[1]
+        x = env.view(self.x).reshape(-1, self.p, k, self.q)
+        # float64 products of integers are exact: every sum is proven to stay below 2**31
+        acc = np.matmul(self.w.astype(np.float64), x.astype(np.float64))
+        if self.rq is not None:
+            acc = acc.astype(np.int64)
+        if self.bias is not None:
+            acc = acc + self.bias[:, None]
+        if self.rq is not None:
+            acc = self.rq(acc, axis=-2) + self.zero
+        if self.add is not None:
+            acc = acc + env.view(self.add).reshape(acc.shape)
+        bounds = (self.low, self.high) if self.rq is None else (self.lo, self.hi)
+        env.put(self.y, np.clip(acc, *bounds))
+
+    def ties(self) -> list[tuple[View, View]]:
+        return [] if self.add is None else [(self.add, self.y)]
+
+    def quantize(self, q: Quantizer) -> list[Kernel]:
+        x, y = q[self.x], q[self.y]
+        bias = np.zeros(len(self.w)) if self.bias is None else self.bias
+        # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
+        w, step = quantize_rows(self.w, least=np.abs(bias) / x.scale / 2**29)
+        fold = round_half_up(bias / (step * x.scale)) - x.zero * w.sum(axis=1, dtype=np.int64)
+        largest = max(map(abs, limits(x.bits)))
+        bound = np.abs(w).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)
+        if bound.max() > INT32_MAX:
+            return self._split(q)
+        rq = Requant.of(step * x.scale / y.scale)
+        rq.prove(bound, self.name)
+        return [replace(self, w=w, bias=fold if fold.any() else None, rq=rq, zero=y.zero, **clamp(y, self.low, self.high))]
+
+    def _split(self, q: Quantizer) -> list[Kernel]:
+        """Two products of half the columns each, the first into int32 partial sums."""
+        if self.p > 1:  # half of the columns is one piece of memory only within one p
+            return [c for i in range(self.p) for c in self._plane(i).quantize(q)]
+        k = self.w.shape[1]
+        x, half, part = self.x.reshape(k, self.q), k // 2, q.partial_sums(self.y)
+        free = {"low": -np.inf, "high": np.inf}
+        first = replace(self, name=f"{self.name}_a", x=x.slice(0, 0, half), y=part, w=self.w[:, :half], **free)
+        second = replace(self, name=f"{self.name}_b", x=x.slice(0, half, k), w=self.w[:, half:], bias=None, add=part)
+        return first.quantize(q) + second.quantize(q)
+
+    def _plane(self, i: int) -> "Matmul":
+        at = lambda v: None if v is None else v.reshape(self.p, v.size // self.p).slice(0, i, i + 1)  # noqa: E731
+        return replace(self, name=f"{self.name}_{i}", x=at(self.x), y=at(self.y), add=at(self.add), p=1)
+
+    def macs(self) -> int:
+        return self.w.size * self.p * self.q
+
+    def weights(self) -> list[np.ndarray]:
+        bias = None if self.bias is None else self.bias.astype(np.int32)
+        return [self.w] + ([] if bias is None else [bias])
+
+    def fields(self) -> dict:
+        r, k = self.w.shape
+        dims = {"p": self.p, "rows": r, "columns": k, "q": self.q}
+        if self.rq is None:
+            bias = None if self.bias is None else self.bias.astype(np.float32)
+            return {"weights": self.w.astype(np.float32), "bias": bias, **dims, "lo": self.low, "hi": self.high}
+        bias = None if self.bias is None else self.bias.astype(np.int32)
+        mult = self.rq.mult.astype(np.int32)
+        return {"weights": self.w, "bias": bias, "mult": mult, "mult_step": int(mult.size > 1), "shift": self.rq.shift,
+                **dims, "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip

@@ -1,0 +1,81 @@
+"""Any cell of cells.CELLS run over time."""
+
+import numpy as np
+
+from ..cells import CELLS
+from ..errors import NotStreamable
+from ..kernels import Copy
+from .base import Layer
+
+
+class Recurrent(Layer):
+    """inputs: x [T, 1, I], then the initial states [1, 1, H] ('' = weights h0, c0 or zeros), in the order cell.states.
+
+    outputs: every h [T, 1, 1, H], then the final states [1, 1, H].  attrs: hidden, reverse, and what the cell wants.
+    """
+
+    def reference(self, node, x, *initial):
+        cell, n = CELLS[node.op], node.attrs["hidden"]
+        state = {}
+        for name, given in zip(cell.states, (*initial, *[None] * len(cell.states))):
+            given = node.weights.get(f"{name}0", np.zeros(n)) if given is None else given.reshape(len(x), n)
+            state[name] = np.broadcast_to(given, (len(x), n))
+        steps, ys = range(x.shape[1]), []
+        for t in reversed(steps) if node.attrs["reverse"] else steps:
+            state = cell.reference(node, x[:, t, 0], state)
+            ys.append(state["h"])
+        y = np.stack(ys[::-1] if node.attrs["reverse"] else ys, axis=1)[:, :, None, None]
+        return (y, *(state[s][:, None, None] for s in cell.states))
+
+    def lower(self, b, node, x, *initial):
+        cell, n, steps = CELLS[node.op], node.attrs["hidden"], x.shape[0]
+        state = self._states(b, node, cell)
+        for name, given in zip(cell.states, initial):
+            if given is not None:
+                self.set_state(b, node, name, given)
+        h = state["feed"]
+        y = self._all_steps(b, node, h, steps)
+        x_t = x.step(0, node.attrs["reverse"])
+        with b.loop(steps):
+            cell.step(b, node, b.contiguous(f"{node.name}_x", x_t), state)
+            if y is not None and y.buf != h.buf:
+                y_t = y.step(0, node.attrs["reverse"])
+                tied = b.program.buffers[y.buf].fmt == b.program.buffers[h.buf].fmt and node.outputs[0] not in b.shared
+                source = h.reshape(*y_t.shape)
+                b.emit(Copy(f"{node.name}_y", source, y_t)) if tied else b.move(f"{node.name}_y", source, y_t)
+        final = [h if name == "h" else state[name] for name in cell.states]
+        return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
+
+    def _states(self, b, node, cell):
+        """State buffers with their initial values; `feed` is h as the products and the next layers read it."""
+        state, w, n = {}, node.weights, node.attrs["hidden"]
+        for (name, fmt), value in zip(cell.formats(b, node).items(), node.outputs[1:]):
+            state[name] = b.state(f"{node.name}_{name}", w.get(f"{name}0"), n, fmt)
+            b.carried[value] = state[name].reshape(1, 1, n)
+        same = not b.narrow or b.program.buffers[state["h"].buf].bits == b.hidden.bits
+        state["feed"] = state["h"] if same else b.state(f"{node.name}_feed", w.get("h0"), n, b.hidden)
+        b.states[node.name] = state
+        return state
+
+    def set_state(self, b, node, name, given):
+        """Load a carried state, and what is derived from it."""
+        state, label = b.states[node.name], f"{node.name}_{name}"
+        b.move(f"{label}_set", given, state[name].reshape(*given.shape))
+        if name == "h" and state["feed"] != state["h"]:
+            b.move(f"{label}_set_feed", state["h"], state["feed"])
+
+    def _all_steps(self, b, node, h, steps):
+        """Where h of every step goes; None if the newest h is all there is to it."""
+        value, n = node.outputs[0], node.attrs["hidden"]
+        if not value or (steps == 1 and value not in b.targets and value not in b.outputs):
+            return None
+        return b.output(value, (steps, 1, 1, n), f"{node.name}_y", b.program.buffers[h.buf].fmt)
+
+    def frame(self, node, tags, shapes):
+        if tags[0] != 0:
+            raise NotStreamable(f"{node.name} does not read its input step by step")
+        if node.attrs["reverse"] and shapes[0][0] > 1:
+            raise NotStreamable(f"{node.name} reads the sequence backward")
+        return node, 0
+
+

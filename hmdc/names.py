@@ -1,0 +1,39 @@
+"""Names that go into C.  Nothing a model says reaches the generated code except through `identifier`."""
+
+import re
+
+# C99, C++ and the names that the generated code uses itself
+RESERVED = set(
+    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept
+    const const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern
+    false float for friend goto if inline int int8_t int16_t int32_t int64_t long main mutable namespace new noexcept not
+    not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return s scratch
+    elapsed short signed sizeof static static_assert static_cast struct switch t template this thread_local throw true try
+    typedef typeid typename uint8_t uint16_t uint32_t uint64_t union unsigned using virtual void volatile wchar_t while
+    xor xor_eq NULL""".split()
+)
+
+
+def identifier(text: str) -> str:
+    """The nearest C identifier of at most 48 characters: letters, digits and single underscores."""
+    name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]", "_", text)).strip("_")[:48].strip("_") or "v"
+    if name[0].isdigit():
+        name = "v" + name
+    return name + "_" if name in RESERVED else name
+
+
+class Namespace:
+    """Hands out one identifier per key, never the same for two."""
+
+    def __init__(self, taken: set[str] = frozenset()):
+        self._taken, self._names = set(taken), {}
+
+    def __getitem__(self, key: str) -> str:
+        if key not in self._names:
+            base = name = identifier(key)
+            n = 2
+            while name in self._taken:
+                name, n = f"{base}_{n}", n + 1
+            self._taken.add(name)
+            self._names[key] = name
+        return self._names[key]

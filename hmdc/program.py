@@ -1,0 +1,188 @@
+"""A Program: named buffers and straight lines of kernel calls.  Everything after lowering sees only this."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the integers of a buffer may look like; the quantizer fills in what calibration has to tell.
+
+    bits: 8, 16 or 32.  scale: fixed real value of one step, None = calibrated.  zero: fixed zero point.
+    symmetric: zero point 0.  clip: outliers may be cut off when that lowers the error.  power_of_two: round the scale up.
+    least: smallest scale.  headroom: room for values beyond those of the calibration (16 bits only).
+    """
+
+    bits: int = 8
+    scale: float | None = None
+    zero: int = 0
+    symmetric: bool = True
+    clip: bool = False
+    power_of_two: bool = False
+    least: float = 0.0
+    headroom: float = 1.25
+
+
+GATE = Format(16, scale=2.0**-12)  # pre-activations of saturating functions: +-8
+WIDE = Format(16)
+SUM = Format(32)  # partial sums on the grid of the buffer they are added into
+CARRY = Format(16, power_of_two=True, least=2.0**-15, headroom=1.0)  # hidden state that is blended, not recomputed
+CELL = Format(16, power_of_two=True, least=2.0**-12)  # LSTM cell state: the input of its tanh is a plain left shift
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """size elements; real value = (integer - zero) * scale once `scale` is set."""
+
+    name: str
+    size: int
+    fmt: Format
+    role: str = "temp"  # temp | state | input | output
+    scale: float | None = None
+    zero: int = 0
+
+    @property
+    def bits(self) -> int:
+        return self.fmt.bits
+
+    def quantize(self, real: np.ndarray) -> np.ndarray:
+        lo, hi = -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+        return np.clip(np.floor(real / self.scale + 0.5) + self.zero, lo, hi).astype(np.int64)
+
+    def dequantize(self, integers: np.ndarray) -> np.ndarray:
+        return (integers.astype(np.float64) - self.zero) * self.scale
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
+
+
+@dataclass(frozen=True)
+class View:
+    """A strided window on a buffer, in elements; it moves by `advance` per iteration of its block."""
+
+    buf: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    advance: int = 0
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def contiguous(self) -> bool:
+        return all(n == 1 or s == m for n, s, m in zip(self.shape, self.strides, row_major(self.shape)))
+
+    def reshape(self, *shape: int) -> "View":
+        """The same elements in the same order; only for a contiguous view."""
+        if not self.contiguous or prod(shape) != self.size:
+            raise ValueError(f"cannot see {self} as {shape}")
+        return replace(self, shape=shape, strides=row_major(shape))
+
+    def transpose(self, perm) -> "View":
+        return replace(self, shape=tuple(self.shape[a] for a in perm), strides=tuple(self.strides[a] for a in perm))
+
+    def slice(self, axis: int, start: int, stop: int, step: int = 1) -> "View":
+        index = range(start, stop, step)
+        shape, strides = list(self.shape), list(self.strides)
+        offset = self.offset + start * strides[axis]
+        shape[axis], strides[axis] = len(index), step * strides[axis]
+        return replace(self, offset=offset, shape=tuple(shape), strides=tuple(strides))
+
+    def step(self, axis: int, reverse: bool) -> "View":
+        """Walk along `axis`, one index per iteration of the block."""
+        n, stride = self.shape[axis], self.strides[axis]
+        first = self.slice(axis, n - 1, n) if reverse else self.slice(axis, 0, 1)
+        return replace(first, advance=-stride if reverse else stride)
+
+
+@dataclass
+class Block:
+    """Kernel calls run `repeat` times."""
+
+    calls: list = field(default_factory=list)
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """One argument of the generated functions: an ONNX input or output.
+
+    shape: as in the model.  frame: elements per call of step.  time: the axis that is time, None = the whole value.
+    kind: stream (a parameter of step and run) or state (kws_set_NAME / kws_get_NAME).
+    """
+
+    name: str
+    buf: str
+    shape: tuple[int, ...]
+    frame: int
+    time: int | None = None
+    kind: str = "stream"
+
+
+@dataclass
+class Program:
+    """functions: reset, frame + tail (a network that streams) or run (one that does not), set_* and get_*.
+
+    One time step is `frame`; `tail` turns what the last step left into the outputs, every `period` steps.
+    entries: what the C offers, step and run.
+    """
+
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+    functions: dict[str, list[Block]] = field(default_factory=dict)
+    inputs: list[Port] = field(default_factory=list)
+    outputs: list[Port] = field(default_factory=list)
+    steps: int = 1
+    period: int = 1
+    precision: str = "int8"
+    entries: tuple[str, ...] = ("run",)
+
+    @property
+    def streams(self) -> bool:
+        return "frame" in self.functions
+
+    def calls(self, *names: str) -> Iterator:
+        for name in names or self.functions:
+            for block in self.functions[name]:
+                yield from block.calls
+
+    def ports(self) -> list[Port]:
+        return self.inputs + self.outputs
+
+
+class Env:
+    """Memory of a simulation: buffer name -> array [samples, size], real numbers or integers."""
+
+    def __init__(self, program: Program, samples: int, integer: bool):
+        dtype = np.int64 if integer else np.float64
+        self.arrays = {b.name: np.zeros((samples, b.size), dtype) for b in program.buffers.values()}
+        self.iteration = 0
+
+    def view(self, v: View) -> np.ndarray:
+        """[samples, *v.shape], writable."""
+        a = self.arrays[v.buf]
+        at = v.offset + v.advance * self.iteration
+        if v.contiguous:
+            return a[:, at : at + v.size].reshape(len(a), *v.shape)
+        item = a.itemsize
+        return np.lib.stride_tricks.as_strided(
+            a[:, at:], (len(a), *v.shape), (a.strides[0], *(s * item for s in v.strides)), writeable=True
+        )
+
+    def put(self, v: View, value: np.ndarray) -> None:
+        self.view(v)[...] = value.reshape(len(value), *v.shape)
+
+    def run(self, blocks: list[Block], watch=None) -> None:
+        """watch(call, env) sees every call after it ran."""
+        for block in blocks:
+            for self.iteration in range(block.repeat):
+                for call in block.calls:
+                    call.run(self)
+                    if watch:
+                        watch(call, self)
+        self.iteration = 0

@@ -1,0 +1,149 @@
+"""Float Program -> integer Program.  Knows kernels and ranges; knows no structure and no cell."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .errors import HmdcError
+from .intmath import limits, significant
+from .kernels import Kernel, Quantizer, Rescale
+from .program import Block, Env, Program
+from .simulate import simulate
+
+SAMPLES = 1 << 15  # values kept per buffer to weigh clipping against resolution
+
+
+@dataclass
+class Range:
+    """Values that a buffer took: extremes, and an evenly spaced part of them."""
+
+    lo: float = 0.0
+    hi: float = 0.0
+    values: list[np.ndarray] = field(default_factory=list)
+
+    def see(self, a: np.ndarray, keep: int) -> None:
+        self.lo, self.hi = min(self.lo, float(a.min())), max(self.hi, float(a.max()))
+        if keep:
+            flat = a.ravel()
+            self.values.append(flat[:: max(1, flat.size // keep)].astype(np.float32))
+
+    def merge(self, other: "Range") -> None:
+        self.lo, self.hi = min(self.lo, other.lo), max(self.hi, other.hi)
+        self.values = self.values + other.values
+
+    @property
+    def peak(self) -> float:
+        return max(-self.lo, self.hi)
+
+
+def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]:
+    """Run the float program on calibration data (see simulate); return what each buffer took."""
+    ranges = {name: Range() for name in program.buffers}
+    visits: dict[str, int] = {}
+    for block in (b for f in program.functions.values() for b in f):
+        for call in block.calls:
+            for v in call.writes():
+                visits[v.buf] = visits.get(v.buf, 0) + block.repeat * program.steps
+
+    def watch(call: Kernel, env: Env) -> None:
+        for v in call.writes():
+            keep = SAMPLES // visits[v.buf] if program.buffers[v.buf].fmt.clip else 0
+            ranges[v.buf].see(env.view(v), keep)
+
+    for port in program.inputs:
+        if port.name in inputs:
+            ranges[port.buf].see(inputs[port.name], SAMPLES)
+    simulate(program, inputs, watch=watch)
+    return ranges
+
+
+Scales = dict[str, tuple[float, int]]  # buffer -> (real value of one step, zero point)
+
+
+def quantize(program: Program, scales: Scales) -> Program:
+    """The integer program with the same functions.  Raises HmdcError if a sum cannot be kept within int32."""
+    buffers = {n: replace(b, scale=scales[n][0], zero=scales[n][1]) for n, b in program.buffers.items()}
+    q = Quantizer(program, buffers)
+    functions = {
+        name: [Block([c for call in b.calls for c in call.quantize(q)], b.repeat) for b in blocks]
+        for name, blocks in program.functions.items()
+    }
+    return replace(program, buffers=buffers, functions=functions)
+
+
+def scales(program: Program, ranges: dict[str, Range]) -> Scales:
+    """The scale and zero point of every buffer; buffers that kernels tie together share them."""
+    ranges = _spread(program, ranges)
+    found = {}
+    for group in _groups(program):
+        members = [program.buffers[n] for n in group]
+        total = Range()
+        for b in members:
+            total.merge(ranges.get(b.name, Range()))
+        narrow = [b.fmt for b in members if b.bits < 32] or [members[0].fmt]
+        fmt = next((f for f in narrow if f.scale), None) or min(narrow, key=lambda f: (f.bits, not f.symmetric))
+        scale, zero = choose(fmt, total)
+        for b in members:
+            found[b.name] = (scale, zero if b.bits < 32 else 0)
+    return {name: found[name] for name in program.buffers}
+
+
+def _groups(program: Program) -> list[list[str]]:
+    """Connected components of the buffers under Kernel.ties."""
+    group = {name: [name] for name in program.buffers}
+    for call in program.calls():
+        for a, b in call.ties():
+            if group[a.buf] is not group[b.buf]:
+                joined = group[a.buf] + group[b.buf]
+                group |= dict.fromkeys(joined, joined)
+    return list({id(g): g for g in group.values()}.values())
+
+
+def _spread(program: Program, ranges: dict[str, Range]) -> dict[str, Range]:
+    """States that callers set or get have the range of the buffers they are moved from and to."""
+    ranges = dict(ranges)
+    for name in program.functions:
+        if name.startswith(("set_", "get_")):
+            moves = [c for c in program.calls(name) if isinstance(c, Rescale)]
+            for call in moves + moves[::-1]:
+                total = Range()
+                for v in (call.x, call.y):
+                    total.merge(ranges[v.buf])
+                ranges[call.x.buf] = ranges[call.y.buf] = total
+    return ranges
+
+
+def choose(fmt, seen: Range) -> tuple[float, int]:
+    """Scale and zero point of a buffer of format `fmt` that took the values `seen`."""
+    if fmt.scale is not None:
+        return fmt.scale, fmt.zero
+    if not np.isfinite(seen.peak):
+        raise HmdcError("the calibration data drive the network to infinity or NaN; check the data and the weights")
+    if fmt.power_of_two:
+        exponent = np.ceil(np.log2(max(seen.peak * fmt.headroom, 1e-30) / 2 ** (fmt.bits - 1)))
+        return max(float(2.0**exponent), fmt.least), 0
+    if fmt.bits > 8:
+        return float(significant(max(seen.peak * fmt.headroom, 1e-6) / limits(fmt.bits)[1])), 0
+    lo, hi = (-seen.peak, seen.peak) if fmt.symmetric else (seen.lo, seen.hi)
+    if hi - lo < 1e-6:
+        hi = lo + 1e-6
+    candidates = [_grid(fmt, lo * c, hi * c) for c in ((1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5) if fmt.clip else (1.0,))]
+    if len(candidates) == 1 or not seen.values:
+        return candidates[0]
+    values = np.concatenate(seen.values)
+    return min(candidates, key=lambda g: _error(values, fmt.bits, *g))
+
+
+def _grid(fmt, lo: float, hi: float) -> tuple[float, int]:
+    """The grid that covers lo..hi; zero is always on it."""
+    q_lo, q_hi = limits(fmt.bits)
+    if fmt.symmetric:
+        return float(significant(hi / q_hi)), 0
+    scale = float(significant((hi - lo) / (q_hi - q_lo)))
+    return scale, int(np.clip(np.floor(q_lo - lo / scale + 0.5), q_lo, q_hi))
+
+
+def _error(values: np.ndarray, bits: int, scale: float, zero: int) -> float:
+    """Mean squared error of rounding to that grid, saturation included."""
+    q = np.clip(np.floor(values / scale + 0.5) + zero, *limits(bits))
+    return float(np.mean(((q - zero) * scale - values) ** 2))

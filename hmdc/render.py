@@ -1,0 +1,216 @@
+"""Program + plan -> C text.  Values and names are made here; the templates hold the layout."""
+
+from dataclasses import dataclass
+from textwrap import wrap
+
+import jinja2
+import numpy as np
+
+from . import runtime
+from .functions import Function
+from .kernels import Kernel
+from .kernels.base import Const
+from .kernels.load import Load
+from .names import Namespace, identifier
+from .paths import TEMPLATES
+from .place import ALIGN, Plan
+from .program import Block, Buffer, Port, Program, View
+
+C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
+WIDTH = 108
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A port as the C sees it: parameter name, element type, macro stem, elements per step and per run."""
+
+    port: Port
+    name: str
+    ctype: str
+    macro: str
+    size: int
+    run_size: int
+    scale: str | None
+    zero: int
+    const: str
+
+
+class Renderer:
+    """One use: walks the program once, collecting constants, kernels and lines of C."""
+
+    def __init__(self, program: Program, plan: Plan, name: str):
+        self.program, self.plan, self.prefix = program, plan, name
+        self.float_mode = program.precision == "float32"
+        self.idents = Namespace({name})
+        self.arrays: dict[tuple[str, bytes], tuple[str, str, np.ndarray]] = {}
+        self.array_names = Namespace({name})
+        self.kernels: dict[str, str] = {}
+        self.descriptors: list[tuple[str, str, list[tuple[str, str]]]] = []
+        self.arguments = self._arguments()
+
+    def render(self, header: list[str], figures: dict[str, int]) -> dict[str, str]:
+        """header: lines of the comment on top.  figures: FLASH_BYTES and so on.  Returns suffix -> text."""
+        functions = {name: self._function(name, blocks) for name, blocks in self.program.functions.items()}
+        kernels = list(self.kernels.values())
+        context = {
+            "prefix": self.prefix, "macro": self.prefix.upper(), "header": header, "figures": figures,
+            "program": self.program, "functions": functions, "float_mode": self.float_mode,
+            "helpers": runtime.math_source(self.prefix, kernels), "kernels": kernels,
+            "arrays": [(ctype, array, values.size, _rows(values)) for array, ctype, values in self.arrays.values()],
+            "descriptors": self.descriptors, "states": self._members("state"), "scratch": self._scratch(),
+            "inputs": [a for a in self.arguments if a.const], "outputs": [a for a in self.arguments if not a.const],
+            "states_in": [a for a in self.arguments if a.const and a.port.kind == "state"],
+            "states_out": [a for a in self.arguments if not a.const and a.port.kind == "state"],
+            "stream": [a for a in self.arguments if a.port.kind == "stream"],
+            "steps": self.program.steps, "period": self.program.period,
+        }  # fmt: skip
+        files = {".c": "model.c.j2", ".h": "model.h.j2"}
+        if not self.float_mode:
+            files["_float.h"] = "model_float.h.j2"
+        return {suffix: _environment().get_template(t).render(context) for suffix, t in files.items()}
+
+    # --- names and types
+
+    def ctype(self, b: Buffer) -> str:
+        return "float" if self.float_mode else f"int{b.bits}_t"
+
+    def _arguments(self) -> list[Argument]:
+        macros, out = Namespace({"steps", "flash_bytes", "ram_bytes", "stack_bytes", "scratch_bytes"}), []
+        for ports, first, const in ((self.program.inputs, "input", "const "), (self.program.outputs, "output", "")):
+            for i, p in enumerate(ports):
+                b = self.program.buffers[p.buf]
+                macro = macros[first if i == 0 else p.name].upper()
+                run = p.frame * (self.program.steps if p.time is not None else 1)
+                scale = None if b.scale is None else f"{np.float32(b.scale)!s}f"
+                out.append(Argument(p, self.idents[p.buf], self.ctype(b), macro, p.frame, run, scale, b.zero, const))
+        return out
+
+    def _argument(self, buf: str) -> Argument | None:
+        return next((a for a in self.arguments if a.port.buf == buf), None)
+
+    def pointer(self, v: View, block: Block) -> str:
+        b = self.program.buffers[v.buf]
+        base = self.idents[v.buf]
+        if b.role == "state":
+            base = f"s->{base}"
+        elif b.role == "temp":
+            base = f"s->scratch.{base}.v"
+        if block.repeat > 1 and v.advance:
+            move = f"{abs(v.advance)} * t"
+            return f"{base} + {v.offset} - {move}" if v.advance < 0 else f"{base} + {f'{v.offset} + ' if v.offset else ''}{move}"
+        return f"{base} + {v.offset}" if v.offset else base
+
+    # --- memory
+
+    def _members(self, role: str) -> list[tuple[str, str, int]]:
+        """(type, name, elements), widest type first: no padding in between."""
+        found = [b for b in self.program.buffers.values() if b.role == role]
+        found.sort(key=lambda b: -b.bits)
+        return [(self.ctype(b), self.idents[b.name], b.size) for b in found]
+
+    def _scratch(self) -> list[tuple[str, str, int, int]]:
+        """(type, name, elements, bytes in front) of every temporary."""
+        buffers = self.program.buffers
+        order = sorted(self.plan.offsets, key=lambda n: (self.plan.offsets[n], n))
+        return [(self.ctype(buffers[n]), self.idents[n], buffers[n].size, self.plan.offsets[n]) for n in order]
+
+    # --- calls
+
+    def _function(self, name: str, blocks: list[Block]) -> dict:
+        lines = []
+        for block in blocks:
+            calls = [self._call(c, block) for c in block.calls]
+            if block.repeat > 1:
+                calls = [f"for (int t = 0; t < {block.repeat}; t++) {{", *(f"    {c}" for c in calls), "}"]
+            lines += calls
+        used = {v.buf for b in blocks for c in b.calls for v in c.reads() + c.writes()}
+        return {"lines": lines, "arguments": [a for a in self.arguments if a.port.buf in used],
+                "uses_state": any("s->" in line for line in lines)}  # fmt: skip
+
+    def _call(self, call: Kernel, block: Block) -> str:
+        views = call.views()
+        types = {} if self.float_mode else {f: self.ctype(self.program.buffers[views[f].buf]) for f in call.TYPES}
+        function, text = runtime.instantiate(call.c_kernel(self.float_mode), self.prefix, types)
+        self.kernels[function] = text
+        name = self.array_names[f"{call.name}_call"].removesuffix("_call")
+        fields = [(f, self._value(call, name, f, v)) for f, v in call.fields().items()]
+        self.descriptors.append((function, name, fields))
+        pointers = ["NULL" if v is None else self.pointer(v, block) for v in views.values()]
+        return f"{function}(&{name}, {', '.join(pointers)});"
+
+    def _value(self, call: Kernel, name: str, field: str, value) -> str:
+        if value is None:
+            return "NULL"
+        if isinstance(value, Function):
+            return value.c.replace("hmdc_", f"{self.prefix}_")
+        if isinstance(value, Const):
+            return self._array(value.name + "_table", value.values)
+        if isinstance(value, np.ndarray):
+            if isinstance(call, Load):
+                value = np.asarray(value).astype(self.ctype(self.program.buffers[call.y.buf]).removesuffix("_t"))
+            return self._array(f"{name}_{field}", value)
+        return c_number(value) if self.float_mode and isinstance(value, float) else str(int(value))
+
+    def _array(self, name: str, values: np.ndarray) -> str:
+        ctype = C_TYPES.get(values.dtype.name) or C_TYPES["float32"]
+        values = values.astype(np.float32) if ctype == "float" else values
+        key = (ctype, values.tobytes())
+        if key not in self.arrays:
+            unique = name if not any(n == name for n, _, _ in self.arrays.values()) else f"{name}_{len(self.arrays)}"
+            self.arrays[key] = (self.array_names[unique], ctype, values)
+        return self.arrays[key][0]
+
+
+def c_number(v: float) -> str:
+    """A float constant that reads back as the same float32."""
+    if np.isinf(v):
+        return "-3.402823466e+38f" if v < 0 else "3.402823466e+38f"
+    text = repr(float(np.float32(v))) if np.float32(v) == v else np.format_float_scientific(np.float32(v))
+    return text + ("f" if any(c in text for c in ".e") else ".0f")
+
+
+def _rows(values: np.ndarray) -> list[str]:
+    flat = values.ravel().tolist()
+    text = ", ".join(map(c_number, flat)) if values.dtype == np.float32 else ", ".join(map(str, flat))
+    return wrap(text, WIDTH, break_long_words=False) if len(text) < 4000 else _fast_wrap(text)
+
+
+def _fast_wrap(text: str) -> list[str]:
+    """textwrap is slow on megabytes: break at the last space before the width."""
+    lines, at = [], 0
+    while len(text) - at > WIDTH:
+        cut = text.rindex(" ", at, at + WIDTH)
+        lines.append(text[at:cut])
+        at = cut + 1
+    return [*lines, text[at:]]
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+
+
+def state_bytes(program: Program, plan: Plan) -> int:
+    """sizeof of the state struct on every supported compiler; the generated C asserts it."""
+    element = 4 if program.precision == "float32" else None
+    sizes = [(element or b.bits // 8, b.size) for b in program.buffers.values() if b.role == "state"]
+    if program.period > 1:
+        sizes.append((4, 1))
+    temps = [element or program.buffers[n].bits // 8 for n in plan.offsets]
+    if plan.scratch:
+        align = max(temps)
+        sizes.append((align, -(-_union_bytes(program, plan, element) // align)))
+    if not sizes:
+        return ALIGN
+    total = sum(a * n for a, n in sizes)
+    widest = max(a for a, _ in sizes)
+    return -(-total // widest) * widest
+
+
+def _union_bytes(program: Program, plan: Plan, element: int | None) -> int:
+    return max(at + program.buffers[n].size * (element or program.buffers[n].bits // 8) for n, at in plan.offsets.items())
+
+
+__all__ = ["Renderer", "c_number", "identifier", "state_bytes"]

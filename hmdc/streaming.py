@@ -1,0 +1,117 @@
+"""How a network behaves along time: which inputs only set states, which outputs only read them, and its time step."""
+
+from dataclasses import dataclass
+from itertools import product
+
+from .cells import CELLS
+from .errors import NotStreamable
+from .layers import NOW, OPS
+from .layers.base import Tag
+from .model import Model, Node
+
+LAYOUT = ("reshape", "transpose", "slice", "concat")
+
+
+@dataclass
+class Roles:
+    """setup: nodes that compute initial states from `states` (graph inputs) alone.
+
+    getters: graph outputs that are final states -> the layout nodes in between.  main: every other live node.
+    """
+
+    states: list[str]
+    setup: list[Node]
+    getters: dict[str, list[Node]]
+    main: list[Node]
+
+
+def roles(model: Model) -> Roles:
+    consumers, outputs = model.consumers(), set(model.outputs)
+    only_state = {v for v in consumers if v not in outputs}
+    while True:
+        lost = {v for v in only_state if not all(_sets_state(n, i, only_state) for n, i in consumers[v])}
+        made = {v for n in model.nodes for v in n.outputs if v in only_state and not set(n.inputs) <= only_state}
+        if not lost | made:
+            break
+        only_state -= lost | made
+    states = [v for v in model.inputs if v in only_state]
+    setup = [n for n in model.nodes if all(v in only_state for v in n.outputs if v)]
+    getters = {}
+    for v in model.outputs[1:]:
+        path = _path_to_state(model, v) if states else None
+        if path is not None:
+            getters[v] = path
+    live = _ancestors(model, [v for v in model.outputs if v not in getters], setup)
+    return Roles(states, setup, getters, live)
+
+
+def _sets_state(node: Node, position: int, only_state: set[str]) -> bool:
+    if node.op in CELLS:
+        return position > 0
+    return all(v in only_state for v in node.outputs if v)
+
+
+def _path_to_state(model: Model, value: str) -> list[Node] | None:
+    """The layout nodes between final states and `value`, or None when anything else is involved."""
+    producers, path, todo = model.producers(), [], [value]
+    while todo:
+        v = todo.pop()
+        node = producers.get(v)
+        if node is not None and node.op in LAYOUT:
+            path.append(node)
+            todo += node.inputs
+        elif node is None or node.op not in CELLS or node.outputs.index(v) == 0:
+            return None
+    return [n for n in model.nodes if n in path]
+
+
+def _ancestors(model: Model, values: list[str], without: list[Node]) -> list[Node]:
+    """Live nodes: what `values` need, and every recurrent layer, whose state goes on either way."""
+    producers, seen = model.producers(), set()
+    todo = list(values) + [n.outputs[0] or n.outputs[1] for n in model.nodes if n.op in CELLS]
+    skip = {id(n) for n in without}
+    while todo:
+        node = producers.get(todo.pop())
+        if node is not None and id(node) not in seen | skip:
+            seen.add(id(node))
+            todo += [v for v in node.inputs if v]
+    return [n for n in model.nodes if id(n) in seen]
+
+
+@dataclass
+class Frame:
+    """One time step of a network.  nodes: with attributes for one step; tags: value -> where its time axis is."""
+
+    nodes: list[Node]
+    tags: dict[str, Tag]
+
+
+def frame(model: Model, who: Roles) -> Frame:
+    """The time step of a network; raises NotStreamable naming the layer that needs the whole sequence."""
+    data = [v for v in model.inputs if v not in who.states]
+    axes = [[a for a, n in enumerate(model.inputs[v]) if n == model.steps] + [NOW] for v in data]
+    furthest, error = -1, NotStreamable("the network has no time axis")
+    for tags in product(*axes):
+        if any(isinstance(t, int) for t in tags):
+            found, progress = _attempt(model, who, dict(zip(data, tags)))
+            if isinstance(found, Frame):
+                return found
+            if progress > furthest:
+                furthest, error = progress, found
+    raise error
+
+
+def _attempt(model: Model, who: Roles, tags: dict[str, Tag]) -> tuple[Frame | NotStreamable, int]:
+    """Propagate the tags of the inputs; on failure the reason, and how many nodes it came past."""
+    nodes = []
+    for node in who.main:
+        known = [v for v in node.inputs if v in tags]
+        try:
+            if node.op in CELLS and len(known) > 1:
+                raise NotStreamable(f"the initial state of {node.name} depends on the sequence")
+            step, out = OPS[node.op].frame(node, [tags[v] for v in known], [model.shapes[v] for v in known])
+        except NotStreamable as e:
+            return e, len(nodes)
+        nodes.append(step)
+        tags |= {v: out if i == 0 else NOW for i, v in enumerate(node.outputs) if v}
+    return Frame(nodes, tags), len(nodes)

@@ -1,0 +1,26 @@
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py */
+#ifndef HMDC_GENERATED
+#include "float_math.h"
+#endif
+
+struct hmdc_copy_f32 {
+    int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
+    int32_t n1, x1, y1;
+    int32_t n2, x2, y2;
+    int32_t n3, x3, y3;
+};
+
+static void hmdc_copy_f32(const struct hmdc_copy_f32 *k, const float *x, float *y)
+{
+    for (int32_t i0 = 0; i0 < k->n0; i0++) {
+        for (int32_t i1 = 0; i1 < k->n1; i1++) {
+            for (int32_t i2 = 0; i2 < k->n2; i2++) {
+                const float *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
+                float *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
+                for (int32_t i3 = 0; i3 < k->n3; i3++) {
+                    to[i3 * k->y3] = from[i3 * k->x3];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/* Scalar functions of float32 mode.  numpy: hmdc/functions.py.  Layout: see hmdc_math.h. */
+#ifndef HMDC_FLOAT_MATH_H
+#define HMDC_FLOAT_MATH_H
+
+#include <math.h>
+#include <stdint.h>
+
+static inline float hmdc_clampf(float v, float lo, float hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static inline float hmdc_sigmoidf(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+static inline float hmdc_tanhf(float x)
+{
+    return tanhf(x);
+}
+
+static inline float hmdc_reluf(float x)
+{
+    return x > 0.0f ? x : 0.0f;
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* The integer semantics of hmdc, defined once.  numpy: hmdc/intmath.py.  Prose: SEMANTICS.md.
+ *
+ * Nothing overflows int32: hmdc proves the bounds of all arguments.  >> is arithmetic.
+ *
+ * hmdc/runtime.py pastes the helpers that a model uses into its C file.  It needs this layout: helpers are
+ * separated by blank lines and contain none, their first line of code starts with `static inline`, and they
+ * use only helpers above.
+ */
+#ifndef HMDC_MATH_H
+#define HMDC_MATH_H
+
+#include <stdint.h>
+
+static inline int32_t hmdc_clamp(int32_t v, int32_t lo, int32_t hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  With shift 0 this is SMMULR. */
+static inline int32_t hmdc_requant(int32_t acc, int32_t mult, int32_t shift)
+{
+    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+}
+
+/* v * 2^-15, halves rounded up. */
+static inline int32_t hmdc_shift_round15(int32_t v)
+{
+    return (v + (1 << 14)) >> 15;
+}
+
+/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
+static inline int32_t hmdc_interpolate(const int16_t *middle, int32_t x)
+{
+    const int16_t *left = middle + (x >> 8);
+    return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = clamp(requant(o tanh(c << c_shift))), i f g o from tables.
+ * numpy: hmdc/kernels/lstm_update.py */
+#ifndef HMDC_GENERATED
+#include "hmdc_math.h"
+#define h_t int8_t
+#endif
+
+struct hmdc_lstm_update {
+    const int16_t *gate;      /* 257 knots of Q3.12 -> Q0.15, for i, f and o */
+    const int16_t *candidate; /* 257 knots from Q3.12, for g */
+    const int16_t *output;    /* 257 knots from Q3.12, for c */
+    int32_t mult_c, shift_c;
+    int32_t c_shift; /* from the grid of c to Q3.12 */
+    int32_t mult_h, shift_h;
+    int32_t lo, hi;
+    int32_t n;
+};
+
+/* z: i[n], f[n], g[n], o[n]. */
+static void hmdc_lstm_update(const struct hmdc_lstm_update *k, const int16_t *z, int16_t *c, h_t *h)
+{
+    const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
+    const int32_t n = k->n;
+    for (int32_t j = 0; j < n; j++) {
+        const int32_t i = hmdc_interpolate(gate, z[j]);
+        const int32_t f = hmdc_interpolate(gate, z[n + j]);
+        const int32_t g = hmdc_interpolate(candidate, z[2 * n + j]);
+        const int32_t o = hmdc_interpolate(gate, z[3 * n + j]);
+        const int32_t sum = hmdc_shift_round15(f * c[j]) + hmdc_requant(i * g, k->mult_c, k->shift_c);
+        const int32_t cell = hmdc_clamp(sum, INT16_MIN, INT16_MAX);
+        const int32_t t = hmdc_interpolate(output, hmdc_clamp(cell * (1 << k->c_shift), INT16_MIN, INT16_MAX));
+        c[j] = (int16_t)cell;
+        h[j] = (h_t)hmdc_clamp(hmdc_requant(o * t, k->mult_h, k->shift_h), k->lo, k->hi);
+    }
+}
