@@ -10,8 +10,19 @@ from .kernels import Copy, Kernel, Load, Rescale
 from .program import WIDE, Block, Buffer, Format, Program, View, row_major
 
 
+def _unique(taken, name: str) -> str:
+    """name, numbered if it is taken; sets are told."""
+    n, free = 1, name
+    while free in taken:
+        n += 1
+        free = f"{name}_{n}"
+    if isinstance(taken, set):
+        taken.add(free)
+    return free
+
+
 class Builder:
-    """Emits calls into the current block of the current function.  maps: matrix name -> LinearMap."""
+    """Emits calls named LAYER.PART into the current block of the current function.  maps: matrix name -> LinearMap."""
 
     def __init__(self, precision: str, maps: dict):
         self.program = Program(precision=precision)
@@ -24,7 +35,7 @@ class Builder:
         self.shared: set[str] = set()  # values written into a part of a larger buffer
         self.exact = False  # whether moves between equal formats may share one scale to keep every bit
         self._blocks: list[Block] = []
-        self._names: dict[str, int] = {}
+        self._calls: set[str] = set()
 
     @property
     def activation(self) -> Format:
@@ -59,14 +70,10 @@ class Builder:
     def emit(self, call: Kernel) -> None:
         if not self._blocks:
             self._blocks.append(Block())
-        self._blocks[-1].calls.append(replace(call, name=self.unique(call.name)))
-
-    def unique(self, name: str) -> str:
-        self._names[name] = n = self._names.get(name, 0) + 1
-        return name if n == 1 else self.unique(f"{name}_{n}")
+        self._blocks[-1].calls.append(replace(call, name=_unique(self._calls, call.name)))
 
     def buffer(self, name: str, shape: tuple[int, ...], fmt: Format, role: str = "temp") -> View:
-        name = self.unique(name)
+        name = _unique(self.program.buffers, name)
         self.program.buffers[name] = Buffer(name, prod(shape), fmt, role)
         return View(name, 0, tuple(shape), row_major(tuple(shape)))
 
@@ -74,7 +81,7 @@ class Builder:
         """A buffer of n values that lives between calls; reset loads `initial` (None = zeros)."""
         v = self.buffer(name, (n,), fmt, "state")
         with self.function("reset"):
-            self.emit(Load(f"{name}_initial", v, np.zeros(n) if initial is None else initial.reshape(n)))
+            self.emit(Load(f"{name}.initial", v, np.zeros(n) if initial is None else initial.reshape(n)))
         return v
 
     def output(self, value: str, shape: tuple[int, ...], name: str, fmt: Format | None = None) -> View:
@@ -100,10 +107,9 @@ class Builder:
         """y = maps[matrix] @ x, on the middle axis of x[p, k, q].  rows: only these.  end: see LinearMap.lower."""
         m = self.maps[matrix]
         m = m.rows(*rows) if rows else m
-        name = matrix.replace(".", "_")
         if (p, q) != (1, 1):
             m = replace(m, p=p, q=q)
-        m.lower(self, name, x, y, **end)
+        m.lower(self, matrix, x, y, **end)
 
     def activation_of(self, fmt: Format) -> Format:
         """The format of a graph output that copies a value of format `fmt`."""

@@ -130,7 +130,7 @@ class Lowering:
             y = b.buffer(value, view.shape, fmt if kind == "state" else b.activation_of(fmt), "output")
             where = "get_" + value if kind == "state" else ("frame" if time is not None else "tail" if self.frame else "run")
             with b.function(where):
-                b.move(f"{value}_out", view, y)
+                b.move(f"{value}.out", view, y)
             view = y
         b.program.outputs.append(Port(value, view.buf, self.model.shapes[value], view.size, time, kind))
 

@@ -13,6 +13,8 @@ RESERVED = set(
     xor xor_eq NULL""".split()
 )
 
+MACRO = re.compile("U?INT.*_(MAX|MIN|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_M(AX|IN)|NULL|NAN|INFINITY|M_.*|HUGE_VAL.*|FP_.*")
+
 
 def identifier(text: str) -> str:
     """The nearest C identifier of at most 48 characters: letters, digits and single underscores."""
@@ -23,17 +25,24 @@ def identifier(text: str) -> str:
 
 
 class Namespace:
-    """Hands out one identifier per key, never the same for two."""
+    """Hands out identifiers, never the same for two.  Names that begin like `prefix` belong to the generated API."""
 
-    def __init__(self, taken: set[str] = frozenset()):
-        self._taken, self._names = set(taken), {}
+    def __init__(self, prefix: str):
+        self._prefix, self._taken, self._names = prefix.lower(), set(), {}
+
+    def fresh(self, text: str) -> str:
+        """A new identifier near `text`."""
+        base = identifier(text)
+        if base.lower() == self._prefix or base.lower().startswith(self._prefix + "_") or MACRO.fullmatch(base):
+            base = "v_" + base
+        name, n = base, 2
+        while name in self._taken:
+            name, n = f"{base}_{n}", n + 1
+        self._taken.add(name)
+        return name
 
     def __getitem__(self, key: str) -> str:
+        """The identifier of `key`, always the same."""
         if key not in self._names:
-            base = name = identifier(key)
-            n = 2
-            while name in self._taken:
-                name, n = f"{base}_{n}", n + 1
-            self._taken.add(name)
-            self._names[key] = name
+            self._names[key] = self.fresh(key)
         return self._names[key]

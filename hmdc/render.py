@@ -11,7 +11,7 @@ from .functions import Function
 from .kernels import Kernel
 from .kernels.base import Const
 from .kernels.load import Load
-from .names import Namespace, identifier
+from .names import Namespace
 from .paths import TEMPLATES
 from .place import ALIGN, Plan
 from .program import Block, Buffer, Port, Program, View
@@ -41,33 +41,41 @@ class Renderer:
     def __init__(self, program: Program, plan: Plan, name: str):
         self.program, self.plan, self.prefix = program, plan, name
         self.float_mode = program.precision == "float32"
-        self.idents = Namespace({name})
+        self.idents = Namespace(name)
         self.arrays: dict[tuple[str, bytes], tuple[str, str, np.ndarray]] = {}
-        self.array_names = Namespace({name})
         self.kernels: dict[str, str] = {}
         self.descriptors: list[tuple[str, str, list[tuple[str, str]]]] = []
         self.arguments = self._arguments()
 
-    def render(self, header: list[str], figures: dict[str, int]) -> dict[str, str]:
-        """header: lines of the comment on top.  figures: FLASH_BYTES and so on.  Returns suffix -> text."""
-        functions = {name: self._function(name, blocks) for name, blocks in self.program.functions.items()}
+    def collect(self) -> None:
+        """Walk the program: afterwards `kernels` and `constant_bytes` are known."""
+        self.functions = {name: self._function(name, blocks) for name, blocks in self.program.functions.items()}
+        self.constant_bytes = sum(v.nbytes for _, _, v in self.arrays.values())
+        self.constant_bytes += sum(4 * len(fields) for _, _, fields in self.descriptors)
+
+    def render(self, header: list[str], figures: dict[str, tuple[int, str]]) -> dict[str, str]:
+        """header: lines of the comment on top.  figures: macro -> (value, comment).  Returns suffix -> text."""
         kernels = list(self.kernels.values())
         context = {
             "prefix": self.prefix, "macro": self.prefix.upper(), "header": header, "figures": figures,
-            "program": self.program, "functions": functions, "float_mode": self.float_mode,
-            "helpers": runtime.math_source(self.prefix, kernels), "kernels": kernels,
+            "program": self.program, "functions": self.functions, "float_mode": self.float_mode,
+            "helpers": runtime.math_source(self.prefix, kernels + self._function_names()), "kernels": kernels,
             "arrays": [(ctype, array, values.size, _rows(values)) for array, ctype, values in self.arrays.values()],
             "descriptors": self.descriptors, "states": self._members("state"), "scratch": self._scratch(),
             "inputs": [a for a in self.arguments if a.const], "outputs": [a for a in self.arguments if not a.const],
             "states_in": [a for a in self.arguments if a.const and a.port.kind == "state"],
             "states_out": [a for a in self.arguments if not a.const and a.port.kind == "state"],
             "stream": [a for a in self.arguments if a.port.kind == "stream"],
-            "steps": self.program.steps, "period": self.program.period,
+            "steps": self.program.steps, "period": self.program.period, "plan": self.plan,
         }  # fmt: skip
         files = {".c": "model.c.j2", ".h": "model.h.j2"}
         if not self.float_mode:
             files["_float.h"] = "model_float.h.j2"
         return {suffix: _environment().get_template(t).render(context) for suffix, t in files.items()}
+
+    def _function_names(self) -> list[str]:
+        """Scalar functions that descriptors point to."""
+        return [value for _, _, fields in self.descriptors for _, value in fields]
 
     # --- names and types
 
@@ -75,11 +83,11 @@ class Renderer:
         return "float" if self.float_mode else f"int{b.bits}_t"
 
     def _arguments(self) -> list[Argument]:
-        macros, out = Namespace({"steps", "flash_bytes", "ram_bytes", "stack_bytes", "scratch_bytes"}), []
+        macros, out = Namespace("scratch"), []
         for ports, first, const in ((self.program.inputs, "input", "const "), (self.program.outputs, "output", "")):
             for i, p in enumerate(ports):
                 b = self.program.buffers[p.buf]
-                macro = macros[first if i == 0 else p.name].upper()
+                macro = macros.fresh((first if i == 0 else p.name).lower()).upper()
                 run = p.frame * (self.program.steps if p.time is not None else 1)
                 scale = None if b.scale is None else f"{np.float32(b.scale)!s}f"
                 out.append(Argument(p, self.idents[p.buf], self.ctype(b), macro, p.frame, run, scale, b.zero, const))
@@ -131,8 +139,8 @@ class Renderer:
         views = call.views()
         types = {} if self.float_mode else {f: self.ctype(self.program.buffers[views[f].buf]) for f in call.TYPES}
         function, text = runtime.instantiate(call.c_kernel(self.float_mode), self.prefix, types)
-        self.kernels[function] = text
-        name = self.array_names[f"{call.name}_call"].removesuffix("_call")
+        self.kernels[function] = text.replace("static void", f"{self.prefix.upper()}_KERNEL void")
+        name = self.idents.fresh(call.name)
         fields = [(f, self._value(call, name, f, v)) for f, v in call.fields().items()]
         self.descriptors.append((function, name, fields))
         pointers = ["NULL" if v is None else self.pointer(v, block) for v in views.values()]
@@ -156,8 +164,7 @@ class Renderer:
         values = values.astype(np.float32) if ctype == "float" else values
         key = (ctype, values.tobytes())
         if key not in self.arrays:
-            unique = name if not any(n == name for n, _, _ in self.arrays.values()) else f"{name}_{len(self.arrays)}"
-            self.arrays[key] = (self.array_names[unique], ctype, values)
+            self.arrays[key] = (self.idents.fresh(name), ctype, values)
         return self.arrays[key][0]
 
 
@@ -198,19 +205,10 @@ def state_bytes(program: Program, plan: Plan) -> int:
     sizes = [(element or b.bits // 8, b.size) for b in program.buffers.values() if b.role == "state"]
     if program.period > 1:
         sizes.append((4, 1))
-    temps = [element or program.buffers[n].bits // 8 for n in plan.offsets]
     if plan.scratch:
-        align = max(temps)
-        sizes.append((align, -(-_union_bytes(program, plan, element) // align)))
+        sizes.append((4, plan.scratch // 4))
     if not sizes:
         return ALIGN
     total = sum(a * n for a, n in sizes)
     widest = max(a for a, _ in sizes)
     return -(-total // widest) * widest
-
-
-def _union_bytes(program: Program, plan: Plan, element: int | None) -> int:
-    return max(at + program.buffers[n].size * (element or program.buffers[n].bits // 8) for n, at in plan.offsets.items())
-
-
-__all__ = ["Renderer", "c_number", "identifier", "state_bytes"]

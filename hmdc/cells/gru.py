@@ -35,19 +35,19 @@ class Gru(Cell):
         name, n, w = node.name, node.attrs["hidden"], node.weights
         after = node.attrs["linear_before_reset"]
         bias = w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
-        sums, gates = b.buffer(f"{name}_sums", (3 * n,), SUM), b.buffer(f"{name}_gates", (2 * n,), GATE)
-        candidate = b.buffer(f"{name}_candidate", (n,), GATE)
+        sums, gates = b.buffer(f"{name}.sums", (3 * n,), SUM), b.buffer(f"{name}.gates", (2 * n,), GATE)
+        candidate = b.buffer(f"{name}.candidate", (n,), GATE)
         z, r, sums_n = gates.slice(0, 0, n), gates.slice(0, n, 2 * n), sums.slice(0, 2 * n, 3 * n)
         b.product(f"{name}.w", x, sums, bias=bias)
         b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), add=sums.slice(0, 0, 2 * n))
         if after:
-            un = b.buffer(f"{name}_un", (n,), WIDE)
+            un = b.buffer(f"{name}.un", (n,), WIDE)
             b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), bias=w["bu"][2 * n :])
-            b.emit(Gate(f"{name}_reset", r, un, candidate, sums_n))
+            b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
         else:
-            rh = b.buffer(f"{name}_rh", (n,), b.hidden)
-            b.emit(Gate(f"{name}_reset", r, state["h"], rh))
+            rh = b.buffer(f"{name}.rh", (n,), b.hidden)
+            b.emit(Gate(f"{name}.reset", r, state["h"], rh))
             b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), add=sums_n)
-        b.emit(GruUpdate(f"{name}_update", z, candidate, state["h"]))
+        b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
         if state["feed"] != state["h"]:
-            b.move(f"{name}_feed", state["h"], state["feed"])
+            b.move(f"{name}.feed", state["h"], state["feed"])

@@ -24,7 +24,7 @@ class Lstm(Cell):
 
     def step(self, b, node, x, state):
         n = 4 * node.attrs["hidden"]
-        sums, z = b.buffer(f"{node.name}_sums", (n,), SUM), b.buffer(f"{node.name}_gates", (n,), GATE)
+        sums, z = b.buffer(f"{node.name}.sums", (n,), SUM), b.buffer(f"{node.name}.gates", (n,), GATE)
         b.product(f"{node.name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
         b.product(f"{node.name}.u", state["h"], z, add=sums)
-        b.emit(LstmUpdate(f"{node.name}_update", z, state["c"], state["h"]))
+        b.emit(LstmUpdate(f"{node.name}.update", z, state["c"], state["h"]))

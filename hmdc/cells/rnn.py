@@ -20,9 +20,9 @@ class Rnn(Cell):
 
     def step(self, b, node, x, state):
         name, n, f = node.name, node.attrs["hidden"], FUNCTIONS[node.attrs["activation"]]
-        sums = b.buffer(f"{name}_sums", (n,), SUM)
-        z = b.buffer(f"{name}_gates", (n,), GATE if f.saturating else WIDE)
+        sums = b.buffer(f"{name}.sums", (n,), SUM)
+        z = b.buffer(f"{name}.gates", (n,), GATE if f.saturating else WIDE)
         b.product(f"{name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
         b.product(f"{name}.u", state["h"], z, add=sums)
         h = state["h"]
-        b.emit(Rescale(f"{name}_update", z, h, low=0.0) if f is RELU else Table(f"{name}_update", z, h, f))
+        b.emit(Rescale(f"{name}.update", z, h, low=0.0) if f is RELU else Table(f"{name}.update", z, h, f))

@@ -21,7 +21,7 @@ class Dense(Layer):
         axis, w = node.attrs["axis"], node.weights["w"]
         shape = (*x.shape[:axis], len(w), *x.shape[axis + 1 :])
         y = b.output(node.outputs[0], shape, node.name)
-        x = b.contiguous(f"{node.name}_in", x)
+        x = b.contiguous(f"{node.name}.in", x)
         p, q = prod(shape[:axis]), prod(shape[axis + 1 :])
         end = {"bias": node.weights.get("b"), "low": node.attrs["low"], "high": node.attrs["high"]}
         b.product(node.name, x, y, p=p, q=q, **end)

@@ -19,7 +19,7 @@ class Activation(Layer):
 
     def lower(self, b, node, x):
         f = FUNCTIONS[node.attrs["function"]]
-        x = b.contiguous(f"{node.name}_in", x)
+        x = b.contiguous(f"{node.name}.in", x)
         y = b.output(node.outputs[0], x.shape, node.name, bounded_format(b, f.bounds))
         b.emit(Rescale(node.name, x, y, low=0.0) if f is RELU else Table(node.name, x, y, f))
         return (y,)
@@ -42,7 +42,7 @@ class Affine(Layer):
         return (np.clip(y, node.attrs["low"], node.attrs["high"]),)
 
     def lower(self, b, node, x):
-        x = b.contiguous(f"{node.name}_in", x)
+        x = b.contiguous(f"{node.name}.in", x)
         y = b.output(node.outputs[0], x.shape, node.name)
         p, c, q = channels(node.weights["scale"].shape, x.shape)
         full = [np.broadcast_to(node.weights[k], x.shape).reshape(p, c, q)[0, :, 0] for k in ("scale", "bias")]
@@ -78,7 +78,7 @@ class Binary(Layer):
         return (a * b if self.name == "mul" else a + self.sign * b,)
 
     def lower(self, b, node, x1, x2):
-        x1, x2 = (b.contiguous(f"{node.name}_in", v) for v in (x1, x2))
+        x1, x2 = (b.contiguous(f"{node.name}.in", v) for v in (x1, x2))
         y = b.output(node.outputs[0], x1.shape, node.name)
         b.emit(Mul(node.name, x1, x2, y) if self.name == "mul" else Add(node.name, x1, x2, y, self.sign))
         return (y,)

@@ -13,7 +13,7 @@ class Reshape(Layer):
         return (x.reshape(len(x), *node.attrs["shape"]),)
 
     def lower(self, b, node, x):
-        return (b.contiguous(f"{node.name}_in", x).reshape(*node.attrs["shape"]),)
+        return (b.contiguous(f"{node.name}.in", x).reshape(*node.attrs["shape"]),)
 
     def frame(self, node, tags, shapes):
         (tag,), (old,), new = tags, shapes, tuple(node.attrs["shape"])
@@ -74,7 +74,7 @@ class Concat(Layer):
         parts = self.parts(b, node, [v.shape for v in views])
         for i, (x, y) in enumerate(zip(views, parts)):
             if b.targets.get(node.inputs[i]) != y:
-                b.move(f"{node.name}_{i}", x, y)
+                b.move(f"{node.name}.{i}", x, y)
         return (b.targets[node.outputs[0]],)
 
     def parts(self, b, node, shapes):

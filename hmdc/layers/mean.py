@@ -21,7 +21,7 @@ class Mean(Layer):
         shape = (*x.shape[:axis], *middle, *x.shape[axis + 1 :])
         if node.attrs["over_time"]:
             return (self._accumulate(b, node, x, shape),)
-        x = b.contiguous(f"{node.name}_in", x)
+        x = b.contiguous(f"{node.name}.in", x)
         p, q = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
         y = b.output(node.outputs[0], shape, node.name)
         b.emit(Matmul(node.name, x, y, np.full((1, n), 1 / n), None, None, p, q))
@@ -30,13 +30,13 @@ class Mean(Layer):
     def _accumulate(self, b, node, x, shape):
         """The sums live in the state; the tail divides and clears them."""
         steps = node.attrs["over_time"]
-        x = b.contiguous(f"{node.name}_in", x)
-        sums = b.state(f"{node.name}_sums", None, x.size, SUM)
+        x = b.contiguous(f"{node.name}.in", x)
+        sums = b.state(f"{node.name}.sums", None, x.size, SUM)
         b.emit(Accumulate(node.name, x, sums, steps))
         with b.function("tail"):
             y = b.output(node.outputs[0], shape, node.name)
-            b.emit(Rescale(f"{node.name}_divide", sums, y.reshape(x.size), factor=1 / steps))
-            b.emit(Load(f"{node.name}_clear", sums, np.zeros(x.size)))
+            b.emit(Rescale(f"{node.name}.divide", sums, y.reshape(x.size), factor=1 / steps))
+            b.emit(Load(f"{node.name}.clear", sums, np.zeros(x.size)))
         return y
 
     def frame(self, node, tags, shapes):

@@ -37,12 +37,12 @@ class Recurrent(Layer):
         y = self._all_steps(b, node, h, steps)
         x_t = x.step(0, node.attrs["reverse"])
         with b.loop(steps):
-            cell.step(b, node, b.contiguous(f"{node.name}_x", x_t), state)
+            cell.step(b, node, b.contiguous(f"{node.name}.x", x_t), state)
             if y is not None and y.buf != h.buf:
                 y_t = y.step(0, node.attrs["reverse"])
                 tied = b.program.buffers[y.buf].fmt == b.program.buffers[h.buf].fmt and node.outputs[0] not in b.shared
                 source = h.reshape(*y_t.shape)
-                b.emit(Copy(f"{node.name}_y", source, y_t)) if tied else b.move(f"{node.name}_y", source, y_t)
+                b.emit(Copy(f"{node.name}.y", source, y_t)) if tied else b.move(f"{node.name}.y", source, y_t)
         final = [h if name == "h" else state[name] for name in cell.states]
         return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
 
@@ -50,16 +50,16 @@ class Recurrent(Layer):
         """State buffers with their initial values; `feed` is h as the products and the next layers read it."""
         state, w, n = {}, node.weights, node.attrs["hidden"]
         for (name, fmt), value in zip(cell.formats(b, node).items(), node.outputs[1:]):
-            state[name] = b.state(f"{node.name}_{name}", w.get(f"{name}0"), n, fmt)
+            state[name] = b.state(f"{node.name}.{name}", w.get(f"{name}0"), n, fmt)
             b.carried[value] = state[name].reshape(1, 1, n)
         same = not b.narrow or b.program.buffers[state["h"].buf].bits == b.hidden.bits
-        state["feed"] = state["h"] if same else b.state(f"{node.name}_feed", w.get("h0"), n, b.hidden)
+        state["feed"] = state["h"] if same else b.state(f"{node.name}.feed", w.get("h0"), n, b.hidden)
         b.states[node.name] = state
         return state
 
     def set_state(self, b, node, name, given):
         """Load a carried state, and what is derived from it."""
-        state, label = b.states[node.name], f"{node.name}_{name}"
+        state, label = b.states[node.name], f"{node.name}.{name}"
         b.move(f"{label}_set", given, state[name].reshape(*given.shape))
         if name == "h" and state["feed"] != state["h"]:
             b.move(f"{label}_set_feed", state["h"], state["feed"])
@@ -69,7 +69,7 @@ class Recurrent(Layer):
         value, n = node.outputs[0], node.attrs["hidden"]
         if not value or (steps == 1 and value not in b.targets and value not in b.outputs):
             return None
-        return b.output(value, (steps, 1, 1, n), f"{node.name}_y", b.program.buffers[h.buf].fmt)
+        return b.output(value, (steps, 1, 1, n), f"{node.name}.y", b.program.buffers[h.buf].fmt)
 
     def frame(self, node, tags, shapes):
         if tags[0] != 0:

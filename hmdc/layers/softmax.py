@@ -19,7 +19,7 @@ class Softmax(Layer):
 
     def lower(self, b, node, x):
         axis = node.attrs["axis"]
-        x = b.contiguous(f"{node.name}_in", b.wide(f"{node.name}_in", x))
+        x = b.contiguous(f"{node.name}.in", b.wide(f"{node.name}.in", x))
         y = b.output(node.outputs[0], x.shape, node.name, bounded_format(b, (0.0, 1.0)))
         b.emit(SoftmaxKernel(node.name, x, y, x.shape[axis], prod(x.shape[:axis]), prod(x.shape[axis + 1 :])))
         return (y,)

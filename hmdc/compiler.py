@@ -1,0 +1,177 @@
+"""The pipeline, top to bottom, and the folder it writes."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import __version__, data, frontends, recipe
+from .check import check
+from .errors import HmdcError
+from .lower import MODES, lower
+from .model import Model
+from .names import identifier
+from .place import place
+from .program import Program
+from .quantize import Scales, observe, quantize, scales
+from .render import Renderer, state_bytes
+from .report import measure
+from .target import TARGETS
+
+PRECISIONS = ("int8", "int16", "float32")
+PRIVATE = ".hmdc"
+
+
+@dataclass
+class Build:
+    """A compiled network on disk.  program: integer, or float for float32.  report: the content of NAME.json."""
+
+    path: Path
+    name: str
+    model: Model
+    program: Program
+    report: dict
+
+    @property
+    def source(self) -> Path:
+        return self.path / f"{self.name}.c"
+
+
+def compile(
+    model: str | Path | Model,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    target: str = "cortex-m4",
+    calibration: str | Path | None = None,
+    precision: str = "int8",
+    mode: str = "auto",
+    steps: int | None = None,
+    input_shapes: dict[str, tuple[int, ...]] | None = None,
+) -> Build:
+    """Compile a network file to OUT/NAME.c, NAME.h and NAME.json.  Raises HmdcError; then nothing is written."""
+    _known("--target", target, TARGETS)
+    _known("--precision", precision, PRECISIONS)
+    _known("--mode", mode, MODES)
+    _writable(Path(out))
+    network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes)
+    name = _name(name, network.path)
+    floats = check(lower(network, recipe.apply(network), precision, mode))
+    grid: Scales = {}
+    program = floats
+    if precision != "float32":
+        grid = scales(floats, observe(floats, _calibration(network, floats, calibration)))
+        program = check(quantize(floats, grid))
+    files, report = _generate(network, floats, program, name, target)
+    options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, "scales": grid}
+    _write(Path(out), name, files, report, network, options)
+    return Build(Path(out), name, network, program, report)
+
+
+def load(path: str | Path) -> Build:
+    """Read back what compile wrote.  Raises HmdcError unless the folder is a whole build of this version."""
+    path = Path(path)
+    try:
+        options = json.loads((path / PRIVATE / "build").read_text())
+        report = json.loads((path / f"{options['name']}.json").read_text())
+        grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+        raise HmdcError(f"{path} is no folder that hmdc compile made ({e}); run hmdc compile MODEL -o {path}") from e
+    if options["version"] != __version__:
+        raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
+    network = Model.restore(path / PRIVATE / "model.npz")
+    floats = check(lower(network, recipe.apply(network), options["precision"], options["mode"]))
+    program = floats if options["precision"] == "float32" else check(quantize(floats, grid))
+    return Build(path, options["name"], network, program, report)
+
+
+def _known(option: str, value: str, known) -> None:
+    if value not in known:
+        raise HmdcError(f"{option} {value}: unknown; known are {', '.join(known)}")
+
+
+def _name(name: str | None, path: str) -> str:
+    if name is None:
+        return identifier(Path(path).stem)
+    if name != identifier(name):
+        raise HmdcError(f"--name {name!r} cannot prefix C symbols; try --name {identifier(name)}")
+    return name
+
+
+def _calibration(model: Model, program: Program, path) -> dict:
+    first = next(iter(model.inputs))
+    if path is None:
+        raise HmdcError(f"--precision {program.precision} needs typical inputs: --calibration DATA.npz; "
+                        f"{data.how_to(first)}, shape (samples, {', '.join(map(str, model.inputs[first]))})")  # fmt: skip
+    optional = {p.name for p in program.inputs if p.kind == "state"}
+    return data.to_integers(program, data.load(Path(path), model.inputs, optional).inputs)
+
+
+def _generate(model: Model, floats: Program, program: Program, name: str, target: str) -> tuple[dict[str, str], dict]:
+    """C texts by suffix, and the report."""
+    plan = place(program)
+    renderer = Renderer(program, plan, name)
+    renderer.collect()
+    report = measure(model, floats, program, plan, renderer, target)
+    figures = {
+        "FLASH_BYTES": (report["flash_bytes"], "constants, and code as estimated for -O3"),
+        "RAM_BYTES": (state_bytes(program, plan), "one state struct"),
+        "SCRATCH_BYTES": (report["scratch_bytes"], "the part of it that means nothing between calls"),
+        "STACK_BYTES": (report["stack_bytes"], "estimated for -O3"),
+    }
+    return renderer.render(_header(model, report, name), figures), report
+
+
+def _header(model: Model, report: dict, name: str) -> list[str]:
+    per_step = "" if report["macs_per_step"] is None else f"{report['macs_per_step']} per step, "
+    return [
+        f"{name}: generated by hmdc {__version__} for {report['target']}, {report['precision']}.",
+        f"Model sha256 {report['model_sha256']}.",
+        f"Recipe: dense.  Multiply-accumulates: {per_step}{report['macs']} per sequence of {model.steps} steps.",
+        f"Weights {report['weights_bytes']} bytes, RAM {report['ram_bytes']} bytes, of which scratch {report['scratch_bytes']}.",
+        "",
+        "This file belongs to you, the user of hmdc; use it under any terms you like.",
+    ]
+
+
+def _writable(out: Path) -> None:
+    if out.exists() and not (out / PRIVATE).is_dir() and not (out.is_dir() and not any(out.iterdir())):
+        raise HmdcError(f"{out} exists and was not made by hmdc; choose another folder or remove it")
+
+
+def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Model, options: dict) -> None:
+    """All or nothing: a folder beside `out` takes its place when it is complete."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            for suffix, text in files.items():
+                (fresh / f"{name}{suffix}").write_text(text, encoding="utf-8")
+            (fresh / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
+            (fresh / PRIVATE).mkdir()
+            model.save(fresh / PRIVATE / "model.npz")
+            (fresh / PRIVATE / "build").write_text(json.dumps(options))
+            fresh.chmod(0o777 & ~_umask())
+            _swap(fresh, out)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as e:
+        raise HmdcError(f"{out} cannot be written: {e.strerror or e}") from e
+
+
+def _swap(fresh: Path, out: Path) -> None:
+    if not out.exists():
+        fresh.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    out.rename(old / "build")
+    fresh.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
