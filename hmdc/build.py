@@ -103,13 +103,18 @@ class Builder:
         self.move(name, x, y)
         return y
 
-    def product(self, matrix: str, x: View, y: View, rows: tuple[int, int] | None = None, p=1, q=1, **end) -> None:
-        """y = maps[matrix] @ x, on the middle axis of x[p, k, q].  rows: only these.  end: see LinearMap.lower."""
+    def product(self, matrix: str, x: View, y: View, rows: tuple[int, int] | None = None, part: str = "",
+                p: int = 1, q: int = 1, **end) -> None:  # fmt: skip
+        """y = maps[matrix] @ x, on the middle axis of x[p, k, q].
+
+        rows: only these.  part: name of the call where one matrix takes part in several.  end: see LinearMap.lower.
+        """
         m = self.maps[matrix]
         m = m.rows(*rows) if rows else m
         if (p, q) != (1, 1):
             m = replace(m, p=p, q=q)
-        m.lower(self, matrix, x, y, **end)
+        name = f"{matrix.split('.')[0]}.{part}" if part else matrix
+        m.lower(self, name, x, y, **end)
 
     def activation_of(self, fmt: Format) -> Format:
         """The format of a graph output that copies a value of format `fmt`."""

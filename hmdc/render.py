@@ -71,7 +71,7 @@ class Renderer:
         files = {".c": "model.c.j2", ".h": "model.h.j2"}
         if not self.float_mode:
             files["_float.h"] = "model_float.h.j2"
-        return {suffix: _environment().get_template(t).render(context) for suffix, t in files.items()}
+        return {suffix: environment().get_template(t).render(context) for suffix, t in files.items()}
 
     def _function_names(self) -> list[str]:
         """Scalar functions that descriptors point to."""
@@ -192,7 +192,7 @@ def _fast_wrap(text: str) -> list[str]:
     return [*lines, text[at:]]
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,

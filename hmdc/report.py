@@ -3,12 +3,14 @@
 import json
 
 from .cells import CELLS
+from .errors import NotStreamable
 from .kernels import Kernel
 from .model import Model
 from .paths import RUNTIME_C
 from .place import Plan
 from .program import Program
 from .render import Renderer, state_bytes
+from .streaming import frame, roles
 
 CALL_BYTES, ENTRY_BYTES, ENTRY_STACK = 18, 24, 48  # code of one call line, of one entry; frames above a kernel
 
@@ -80,3 +82,23 @@ def _layer(node, program: Program) -> dict:
 
 def _rows(node, key: str) -> int:
     return len(node.weights["w"]) // 3 if key == "bu" else len(node.weights["w"])
+
+
+def layer_table(model: Model) -> dict:
+    """What `hmdc inspect` shows: ports, layers with their matrices, and whether the network streams."""
+    rows = []
+    for n in model.nodes:
+        x, y = next(v for v in n.inputs if v), next(v for v in n.outputs if v)
+        matrices = {k: w for k, w in n.weights.items() if k in ("w", "u")}
+        names = {f"{n.name}.{k}" if n.op in CELLS else n.name: "x".join(map(str, w.shape)) for k, w in matrices.items()}
+        rows.append({"name": n.name, "op": n.op, "input": list(model.shapes[x]), "output": list(model.shapes[y]),
+                     "matrices": ", ".join(f"{k} {s}" for k, s in names.items()),
+                     "parameters": sum(w.size for w in n.weights.values())})  # fmt: skip
+    try:
+        frame(model, roles(model))
+        streaming = "streams: one call per time step is possible"
+    except NotStreamable as e:
+        streaming = f"whole sequences only: {e}"
+    return {"inputs": {v: list(s) for v, s in model.inputs.items()},
+            "outputs": {v: list(model.shapes[v]) for v in model.outputs},
+            "steps": model.steps, "streaming": streaming, "layers": rows}  # fmt: skip

@@ -34,7 +34,7 @@ class Case:
     """Random arguments of one call.  types: C argument -> C element type."""
 
     def __init__(self, rng: np.random.Generator, types: dict[str, str]):
-        self.rng, self.buffers = rng, {}
+        self.rng, self.buffers, self.spread = rng, {}, 2.0
         self.bits = {name: 8 * DTYPE[t]().itemsize for name, t in types.items()}
         self.integer = "float" not in types.values()
         self.ranges: dict[str, tuple[int, int]] = {}  # contents of buffers whose range is not that of their type
@@ -64,15 +64,11 @@ class Case:
         return v
 
     def values(self, lo: int, hi: int, *shape: int) -> np.ndarray:
-        kind = self.rng.integers(6)
-        if kind < 3:
-            return self.rng.integers(lo, hi, shape, endpoint=True)
-        if kind == 5:
-            return np.resize([lo, hi], shape)
-        return np.full(shape, (lo, hi)[kind - 3])
+        extremes = [[lo], [hi], [lo, hi]][self.rng.integers(3)]
+        return np.resize(extremes, shape) if self.chance() else self.rng.integers(lo, hi, shape, endpoint=True)
 
     def reals(self, *shape: int) -> np.ndarray:
-        return (2 * self.rng.normal(size=shape)).astype(np.float32).astype(np.float64)
+        return np.float32(self.spread * self.rng.normal(size=shape)).astype(np.float64)
 
     def contents(self, b: Buffer, samples: int) -> np.ndarray:
         if not self.integer:
@@ -153,8 +149,7 @@ def gru_update(c: Case) -> K.Kernel:
 
 def load(c: Case) -> K.Kernel:
     n = c.size()
-    v = c.values(*limits(c.bits["y"]), n) if c.integer else c.reals(n)
-    return K.Load("k", c.view("y", n), v)
+    return K.Load("k", c.view("y", n), c.values(*limits(c.bits["y"]), n) if c.integer else c.reals(n))
 
 
 def lstm_update(c: Case) -> K.Kernel:
@@ -171,9 +166,8 @@ def matmul(c: Case) -> K.Kernel:
     p, q, rows = c.size(3), int(c.rng.choice([1, 1, 2, 3])), c.size(9)
     # 515 columns of int16 come within 0.3 % of the end of int32
     columns = 515 if c.integer and c.chance(0.1) else c.size()
-    y = c.view("y", p * rows * q)
+    x, y = c.view("x", p * columns * q), c.view("y", p * rows * q)
     end = {"add": c.view("add", p * rows * q) if c.chance() else None, "p": p, "q": q}
-    x = c.view("x", p * columns * q)
     if not c.integer:
         w, bias = c.reals(rows, columns) / columns, c.reals(rows) if c.chance() else None
         return K.Matmul("k", x, y, w, bias, **end, **c.bounds())
@@ -218,6 +212,7 @@ def softmax(c: Case) -> K.Kernel:
     p, n, q = c.size(3), c.size(12), c.size(3)
     k = K.Softmax("k", c.view("x", p * n * q), c.view("y", p * n * q), n, p, q)
     if not c.integer:
+        c.spread = 100.0  # exp of the largest would leave float
         return k
     own = {"zero": -128, "one": 256} if c.bits["y"] == 8 else {"zero": 0, "one": 2**15}
     return replace(k, knots=table(DECAY, STEP, 2.0**-15), rq=c.requant(2**16, 16), **own, **c.clamp("y"))
@@ -350,7 +345,7 @@ def test_c_is_numpy(c, instance):
             call_c(*c, instance, kernel, memory[s])
             for name, got in memory[s].items():
                 want = env.arrays[name][s]
-                same = (got == want).all() if case.integer else np.allclose(got, want, rtol=1e-6, atol=1e-6)
+                same = (got == want).all() if case.integer else np.allclose(got, want, rtol=1e-6, atol=4e-6)  # terms reach 8
                 assert same, f"{name} differs: {kernel}"
 
 
@@ -383,9 +378,8 @@ def test_sums_that_leave_int32_are_split():
     rng, p, rows, columns = np.random.default_rng(SEED), 2, 3, 1500
     w = rng.integers(-126, 127, (rows, columns))
     w[:, ::10] = 127  # every part gets the same scale
-    buffers = {
-        n: Buffer(n, s, Format(16), scale=z) for n, s, z in (("x", p * columns, 2.0**-15), ("y", p * rows, 0.01))
-    }
+    sizes = (("x", p * columns, 2.0**-15), ("y", p * rows, 0.01))
+    buffers = {name: Buffer(name, size, Format(16), scale=scale) for name, size, scale in sizes}
     x, y = (View(b.name, 0, (b.size,), (1,)) for b in buffers.values())
     q = K.Quantizer(Program(), buffers)
     calls = K.Matmul("k", x, y, w / 127, np.array([1.0, -3.0, 2.0]), p=p).quantize(q)

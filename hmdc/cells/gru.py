@@ -42,12 +42,12 @@ class Gru(Cell):
         b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), add=sums.slice(0, 0, 2 * n))
         if after:
             un = b.buffer(f"{name}.un", (n,), WIDE)
-            b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), bias=w["bu"][2 * n :])
+            b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
             b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
         else:
             rh = b.buffer(f"{name}.rh", (n,), b.hidden)
             b.emit(Gate(f"{name}.reset", r, state["h"], rh))
-            b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), add=sums_n)
+            b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", add=sums_n)
         b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
         if state["feed"] != state["h"]:
             b.move(f"{name}.feed", state["h"], state["feed"])
