@@ -30,7 +30,9 @@ class Builder:
         self.targets: dict[str, View] = {}  # value -> where it has to be written
         self.outputs: dict[str, str] = {}  # value -> name of the buffer that the caller gives for it
         self.formats: dict[str, Format] = {}  # value -> format, where its consumers ask for one
-        self.carried: dict[str, View] = {}  # final-state value -> the state itself, which may be wider than what it feeds
+        self.carried: dict[
+            str, View
+        ] = {}  # final-state value -> the state itself, which may be wider than what it feeds
         self.states: dict[str, dict[str, View]] = {}  # layer -> its states
         self.shared: set[str] = set()  # values written into a part of a larger buffer
         self.exact = False  # whether moves between equal formats may share one scale to keep every bit

@@ -77,7 +77,9 @@ def parse_shape(_ctx, _param, values: tuple[str, ...]) -> dict[str, tuple[int, .
     return out
 
 
-json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+json_option = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
+)
 on_option = click.option("--on", "places", multiple=True, metavar="host|BOARD", help="Where to run; may be repeated.")
 build_argument = click.argument("build", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -96,11 +98,17 @@ def write_json(path: Path | None, content) -> None:
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.")
 @click.option("--name", help="Prefix of all C symbols and files; default: the model's file name.")
 @click.option("--target", default="cortex-m4", show_default=True, help="See hmdc targets.")
-@click.option("--calibration", type=click.Path(path_type=Path), metavar="F.npz", help="Typical inputs, for int8 and int16.")
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), metavar="F.npz", help="Typical inputs, for int8 and int16."
+)
 @click.option("--precision", default="int8", show_default=True, help=", ".join(PRECISIONS))
 @click.option("--mode", default="auto", show_default=True, help=", ".join(MODES))
-@click.option("--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open.")
-@click.option("--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes.")
+@click.option(
+    "--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open."
+)
+@click.option(
+    "--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes."
+)
 @json_option
 @click.pass_context
 def compile(ctx, model, out, name, target, calibration, precision, mode, steps, shapes, json_file) -> None:
@@ -162,8 +170,8 @@ def verify_command(ctx, build, data_file, places, limit, json_file) -> None:
         console.print(f"{where}: {_verdict(figures)}", markup=False)
     f = result.figures
     snr = "exact" if f["snr_db"] is None else f"{f['snr_db']:.1f} dB"
-    console.print(f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, signal-to-noise {snr}, "
-                  f"error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}", markup=False)  # fmt: skip
+    console.print(f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, "
+                  f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}", markup=False)  # fmt: skip
     if f["float_accuracy"] is not None:
         console.print(f"accuracy: float {f['float_accuracy']:.4f}, compiled {f['int_accuracy']:.4f}")
     for difference in result.differences:
@@ -174,7 +182,11 @@ def verify_command(ctx, build, data_file, places, limit, json_file) -> None:
 def _verdict(figures: dict) -> str:
     if "first_difference" in figures:
         return "C and simulator differ"
-    return "C equals the float program within 1e-5" if figures["bit_exact"] is None else "C equals the simulator bit for bit"
+    return (
+        "C equals the float program within 1e-5"
+        if figures["bit_exact"] is None
+        else "C equals the simulator bit for bit"
+    )
 
 
 @main.command()
@@ -192,7 +204,9 @@ def run(build, data_file, out, place, limit) -> None:
     build = compiler.load(build)
     samples = read_data(build, data_file, limit)
     with progress(f"running {samples.samples} samples on {place}"):
-        found = verify.whole(build.program, verify.execute(build, place, data.to_integers(build.program, samples.inputs)))
+        found = verify.whole(
+            build.program, verify.execute(build, place, data.to_integers(build.program, samples.inputs))
+        )
     arrays = {}
     for port in build.program.outputs:
         raw = found[port.name]
@@ -235,8 +249,12 @@ def bench(build, places, json_file) -> None:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open.")
-@click.option("--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes.")
+@click.option(
+    "--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open."
+)
+@click.option(
+    "--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes."
+)
 @json_option
 def inspect(model, steps, shapes, json_file) -> None:
     """Show the inputs, outputs, layers and matrices of MODEL, and whether it streams.

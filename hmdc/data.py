@@ -65,7 +65,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with loaded:
             return {name: loaded[name] for name in loaded.files}
     except Exception as e:  # numpy raises whatever zip and its header parser do
-        raise HmdcError(f"{path} is not a readable .npz or .npy file of plain arrays ({_one_line(e)}); {how_to('x')}") from e
+        raise HmdcError(
+            f"{path} is not a readable .npz or .npy file of plain arrays ({_one_line(e)}); {how_to('x')}"
+        ) from e
 
 
 def _one_line(e: Exception) -> str:

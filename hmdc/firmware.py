@@ -70,7 +70,9 @@ def _build(machine: Board, program: Program, source: Path, main: str, folder: Pa
     return build(machine, [folder / "main.c"], source, [source.parent], folder, libs=libs)
 
 
-def run_board(name: str, program: Program, source: Path, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+def run_board(
+    name: str, program: Program, source: Path, inputs: dict[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
     """entry -> output -> array [samples, ...] as simulate gives them."""
     machine, typed = board(name), complete(program, inputs)
     samples = len(next(iter(typed.values())))
@@ -114,7 +116,9 @@ def _parse(program: Program, blob: np.ndarray, samples: int) -> dict[str, dict[s
         else:
             for p in stream:
                 n = program.steps if p.time is not None else 1
-                out[p.name] = take(p, p.frame * n).reshape((samples, n, p.frame) if p.time is not None else (samples, -1))
+                out[p.name] = take(p, p.frame * n).reshape(
+                    (samples, n, p.frame) if p.time is not None else (samples, -1)
+                )
         for p in states:
             out[p.name] = take(p, p.frame)
         results[entry] = out

@@ -22,7 +22,9 @@ def compile_shared(source: Path, folder: Path, flags=FLAGS) -> Path:
     library = folder / f"{source.stem}.so"
     done = subprocess.run([gcc, *flags, "-o", library, source, "-lm"], capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["no message"]
+        lines = (
+            [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines() or ["no message"]
+        )
         raise HmdcError(f"gcc cannot compile {source.name}: {lines[0]}")
     return library
 
@@ -102,7 +104,9 @@ def c_names(program: Program, prefix: str) -> dict[str, str]:
     return {p.buf: names[p.buf] for p in program.ports()}
 
 
-def run_host(program: Program, source: Path, ram_bytes: int, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+def run_host(
+    program: Program, source: Path, ram_bytes: int, inputs: dict[str, np.ndarray]
+) -> dict[str, dict[str, np.ndarray]]:
     """entry -> output -> array [samples, ...] as simulate gives them."""
     host = Host(program, source, ram_bytes)
     typed = complete(program, inputs)

@@ -97,7 +97,9 @@ class Lowering:
     def _write_in_place(self, node: Node) -> None:
         """Recurrent layers write every h straight into a concatenation of directions."""
         producers = self.model.producers()
-        direct = [v for v in node.inputs if v in producers and producers[v].op in CELLS and producers[v].outputs[0] == v]
+        direct = [
+            v for v in node.inputs if v in producers and producers[v].op in CELLS and producers[v].outputs[0] == v
+        ]
         if direct:
             parts = OPS["concat"].parts(self.b, node, [self.model.shapes[v] for v in node.inputs])
             for v, part in zip(node.inputs, parts):
@@ -128,7 +130,11 @@ class Lowering:
         if buffer.role != "output" or buffer.size != view.size or view.buf in taken or not view.contiguous:
             fmt = replace(buffer.fmt, clip=False) if buffer.bits < 32 else b.activation
             y = b.buffer(value, view.shape, fmt if kind == "state" else b.activation_of(fmt), "output")
-            where = "get_" + value if kind == "state" else ("frame" if time is not None else "tail" if self.frame else "run")
+            where = (
+                "get_" + value
+                if kind == "state"
+                else ("frame" if time is not None else "tail" if self.frame else "run")
+            )
             with b.function(where):
                 b.move(f"{value}.out", view, y)
             view = y
@@ -146,7 +152,9 @@ class Lowering:
             ports = [(v, n, i) for v, r in reach.items() if name in r for n, i in consumers[v] if n.op in CELLS]
             mixed = next((n for v, n, _ in ports if len(reach[v]) > 1), None)
             if mixed or not ports:
-                raise HmdcError(f"the initial state of {mixed.name} mixes the inputs {sorted(reach[name])}; make them one")
+                raise HmdcError(
+                    f"the initial state of {mixed.name} mixes the inputs {sorted(reach[name])}; make them one"
+                )
             self._setter(name, ports, [n for n in self.who.setup if name in reach[n.outputs[0]]])
 
     def _setter(self, name: str, ports: list[tuple[str, Node, int]], nodes: list[Node]) -> None:

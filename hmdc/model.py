@@ -74,8 +74,15 @@ class Model:
             with np.load(path, allow_pickle=False) as data:
                 g = json.loads(str(data["graph"]))
                 nodes = [
-                    Node(n["op"], n["name"], tuple(n["inputs"]), tuple(n["outputs"]), _tuples(n["attrs"]),
-                         {k: data[f"{i}.{k}"] for k in n["weights"]}, n["source"])  # fmt: skip
+                    Node(
+                        n["op"],
+                        n["name"],
+                        tuple(n["inputs"]),
+                        tuple(n["outputs"]),
+                        _tuples(n["attrs"]),
+                        {k: data[f"{i}.{k}"] for k in n["weights"]},
+                        n["source"],
+                    )  # fmt: skip
                     for i, n in enumerate(g["nodes"])
                 ]
         except (OSError, KeyError, ValueError) as e:

@@ -3,17 +3,19 @@
 import re
 
 # C99, C++ and the names that the generated code uses itself
-RESERVED = set(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept
-    const const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern
-    false float for friend goto if inline int int8_t int16_t int32_t int64_t long main mutable namespace new noexcept not
-    not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict return s scratch
-    elapsed short signed sizeof static static_assert static_cast struct switch t template this thread_local throw true try
-    typedef typeid typename uint8_t uint16_t uint32_t uint64_t union unsigned using virtual void volatile wchar_t while
-    xor xor_eq NULL""".split()
+RESERVED = frozenset(
+    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl
+    concept const const_cast constexpr continue decltype default delete do double dynamic_cast else enum
+    explicit export extern false float for friend goto if inline int int8_t int16_t int32_t int64_t long main
+    mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
+    reinterpret_cast requires restrict return s scratch elapsed short signed sizeof static static_assert
+    static_cast struct switch t template this thread_local throw true try typedef typeid typename uint8_t
+    uint16_t uint32_t uint64_t union unsigned using virtual void volatile wchar_t while xor xor_eq NULL""".split()
 )
 
-MACRO = re.compile("U?INT.*_(MAX|MIN|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_M(AX|IN)|NULL|NAN|INFINITY|M_.*|HUGE_VAL.*|FP_.*")
+MACRO = re.compile(
+    "U?INT.*_(MAX|MIN|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_M(AX|IN)|NULL|NAN|INFINITY|M_.*|HUGE_VAL.*|FP_.*"
+)
 
 
 def identifier(text: str) -> str:

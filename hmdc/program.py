@@ -12,7 +12,8 @@ class Format:
     """What the integers of a buffer may look like; the quantizer fills in what calibration has to tell.
 
     bits: 8, 16 or 32.  scale: fixed real value of one step, None = calibrated.  zero: fixed zero point.
-    symmetric: zero point 0.  clip: outliers may be cut off when that lowers the error.  power_of_two: round the scale up.
+    symmetric: zero point 0.  clip: outliers may be cut off when that lowers the error.  power_of_two: the scale is
+    rounded up to one.
     least: smallest scale.  headroom: room for values beyond those of the calibration (16 bits only).
     """
 

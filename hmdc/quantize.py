@@ -127,7 +127,9 @@ def choose(fmt, seen: Range) -> tuple[float, int]:
     lo, hi = (-seen.peak, seen.peak) if fmt.symmetric else (seen.lo, seen.hi)
     if hi - lo < 1e-6:
         hi = lo + 1e-6
-    candidates = [_grid(fmt, lo * c, hi * c) for c in ((1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5) if fmt.clip else (1.0,))]
+    candidates = [
+        _grid(fmt, lo * c, hi * c) for c in ((1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5) if fmt.clip else (1.0,))
+    ]
     if len(candidates) == 1 or not seen.values:
         return candidates[0]
     values = np.concatenate(seen.values)

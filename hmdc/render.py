@@ -105,7 +105,11 @@ class Renderer:
             base = f"s->scratch.{base}.v"
         if block.repeat > 1 and v.advance:
             move = f"{abs(v.advance)} * t"
-            return f"{base} + {v.offset} - {move}" if v.advance < 0 else f"{base} + {f'{v.offset} + ' if v.offset else ''}{move}"
+            return (
+                f"{base} + {v.offset} - {move}"
+                if v.advance < 0
+                else f"{base} + {f'{v.offset} + ' if v.offset else ''}{move}"
+            )
         return f"{base} + {v.offset}" if v.offset else base
 
     # --- memory

@@ -106,7 +106,9 @@ def join_reshapes(model: Model) -> bool:
     for i, n in enumerate(model.nodes):
         x = n.inputs[0]
         if n.op == "reshape" and tuple(n.attrs["shape"]) == model.shapes[x] and n.outputs[0] not in model.outputs:
-            model.nodes = [replace(m, inputs=tuple(x if v == n.outputs[0] else v for v in m.inputs)) for m in model.nodes]
+            model.nodes = [
+                replace(m, inputs=tuple(x if v == n.outputs[0] else v for v in m.inputs)) for m in model.nodes
+            ]
             del model.nodes[i]
             return True
     return False
@@ -192,4 +194,12 @@ def clamp_into_layer(model: Model) -> bool:
     return False
 
 
-RULES = (join_reshapes, slice_of_concat, sink_affine, join_affines, affine_after_dense, affine_before_matrix, clamp_into_layer)
+RULES = (
+    join_reshapes,
+    slice_of_concat,
+    sink_affine,
+    join_affines,
+    affine_after_dense,
+    affine_before_matrix,
+    clamp_into_layer,
+)

@@ -35,10 +35,14 @@ def measure() -> dict[str, dict[str, int]]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "kernels.c"
         helpers = runtime.math_source("m", [*texts.values(), "m_sigmoidf m_tanhf m_reluf"])
-        source.write_text("#include <stdint.h>\n#include <stddef.h>\n#include <math.h>\n" + helpers + "\n".join(texts.values()))
+        source.write_text(
+            "#include <stdint.h>\n#include <stddef.h>\n#include <math.h>\n" + helpers + "\n".join(texts.values())
+        )
         flags = [*board.cflags, "-std=c99", "-O3", "-fno-inline-functions", "-fstack-usage", "-c"]
         subprocess.run(["arm-none-eabi-gcc", *flags, "-o", source.with_suffix(".o"), source], check=True, cwd=folder)
-        listing = subprocess.run(["arm-none-eabi-nm", "-S", source.with_suffix(".o")], check=True, capture_output=True, text=True)
+        listing = subprocess.run(
+            ["arm-none-eabi-nm", "-S", source.with_suffix(".o")], check=True, capture_output=True, text=True
+        )
         code = {row[3]: int(row[1], 16) for row in map(str.split, listing.stdout.splitlines()) if len(row) == 4}
         frames = [line.split("\t") for line in source.with_suffix(".su").read_text().splitlines()]
         stack = {where.rsplit(":", 1)[1]: int(n) for where, n, _ in frames}

@@ -1,4 +1,4 @@
-"""The board room on real tools: a tiny model and harness, built and run in QEMU. Nothing skips: `make test` installs them."""
+"""The board room on real tools: a tiny model and harness in QEMU.  Nothing skips: `make test` installs the tools."""
 
 import shutil
 import subprocess

@@ -345,7 +345,9 @@ def test_c_is_numpy(c, instance):
             call_c(*c, instance, kernel, memory[s])
             for name, got in memory[s].items():
                 want = env.arrays[name][s]
-                same = (got == want).all() if case.integer else np.allclose(got, want, rtol=1e-6, atol=4e-6)  # terms reach 8
+                same = (
+                    (got == want).all() if case.integer else np.allclose(got, want, rtol=1e-6, atol=4e-6)
+                )  # terms reach 8
                 assert same, f"{name} differs: {kernel}"
 
 

@@ -94,7 +94,7 @@ class Kernel:
         return []
 
     def fields(self) -> dict[str, Any]:
-        """The constants of the call, in the order of the C struct: int, float, array, Const, Function or None (null)."""
+        """The constants of the call, in the order of the C struct: int, float, array, Const, Function, None."""
         return {}
 
     def c_kernel(self, float_mode: bool) -> str:

@@ -48,5 +48,5 @@ class Gate(Kernel):
     def fields(self) -> dict:
         if self.rq is None:
             return {"gate": self.gate, "n": self.y.size}
-        return {"gate": Const(self.gate.name, self.knots), "mult": int(self.rq.mult[0]), "shift": self.rq.shift, "lo": self.lo, "hi": self.hi,
-                "n": self.y.size}  # fmt: skip
+        return {"gate": Const(self.gate.name, self.knots), "mult": int(self.rq.mult[0]), "shift": self.rq.shift,
+                "lo": self.lo, "hi": self.hi, "n": self.y.size}  # fmt: skip

@@ -46,7 +46,9 @@ class GruUpdate(Kernel):
         value = table_scale(self.candidate, n.scale)
         rq = Requant.of(2.0**-15 * value / h.scale)
         rq.prove(2**30, self.name)
-        return [replace(self, rq=rq, knots=(table(self.gate, z.scale, 2.0**-15), table(self.candidate, n.scale, value)))]
+        return [
+            replace(self, rq=rq, knots=(table(self.gate, z.scale, 2.0**-15), table(self.candidate, n.scale, value)))
+        ]
 
     def fields(self) -> dict:
         if self.rq is None:

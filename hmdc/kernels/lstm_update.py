@@ -59,7 +59,11 @@ class LstmUpdate(Kernel):
         rq_c, rq_h = Requant.of(2.0**-15 * g / c.scale), Requant.of(significant(2.0**-15 * o / h.scale))
         rq_c.prove(2**30, self.name)
         rq_h.prove(2**30, self.name)
-        knots = (table(self.gate, z.scale, 2.0**-15), table(self.candidate, z.scale, g), table(self.output, GATE.scale, o))
+        knots = (
+            table(self.gate, z.scale, 2.0**-15),
+            table(self.candidate, z.scale, g),
+            table(self.output, GATE.scale, o),
+        )
         return [replace(self, rq_c=rq_c, rq_h=rq_h, c_shift=shift, knots=knots, **clamp(h))]
 
     def fields(self) -> dict:

@@ -60,7 +60,9 @@ class Matmul(Kernel):
             return self._split(q)
         rq = Requant.of(step * x.scale / y.scale)
         rq.prove(bound, self.name)
-        return [replace(self, w=w, bias=fold if fold.any() else None, rq=rq, zero=y.zero, **clamp(y, self.low, self.high))]
+        return [
+            replace(self, w=w, bias=fold if fold.any() else None, rq=rq, zero=y.zero, **clamp(y, self.low, self.high))
+        ]
 
     def _split(self, q: Quantizer) -> list[Kernel]:
         """Two products of half the columns each, the first into int32 partial sums."""

@@ -57,5 +57,5 @@ class Softmax(Kernel):
         dims = {"p": self.p, "n": self.n, "q": self.q}
         if self.rq is None:
             return dims
-        return {"table": Const("decay", self.knots[128:]), "mult": int(self.rq.mult[0]), "shift": self.rq.shift, "zero": self.zero,
-                "one": self.one, "lo": self.lo, "hi": self.hi, **dims}  # fmt: skip
+        return {"table": Const("decay", self.knots[128:]), "mult": int(self.rq.mult[0]), "shift": self.rq.shift,
+                "zero": self.zero, "one": self.one, "lo": self.lo, "hi": self.hi, **dims}  # fmt: skip

@@ -52,8 +52,8 @@ class Table(Kernel):
             return {"f": self.f, "n": self.y.size}
         if self.rq is None:
             return {"table": Const(f"{self.name}_{self.f.name}", self.knots), "n": self.y.size}
-        return {"table": Const(self.f.name, self.knots), "mult": int(self.rq.mult[0]), "shift": self.rq.shift, "zero": self.zero,
-                "lo": self.lo, "hi": self.hi, "n": self.y.size}  # fmt: skip
+        return {"table": Const(self.f.name, self.knots), "mult": int(self.rq.mult[0]), "shift": self.rq.shift,
+                "zero": self.zero, "lo": self.lo, "hi": self.hi, "n": self.y.size}  # fmt: skip
 
 
 def table_scale(f: Function, x_scale: float) -> float:

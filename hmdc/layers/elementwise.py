@@ -82,4 +82,3 @@ class Binary(Layer):
         y = b.output(node.outputs[0], x1.shape, node.name)
         b.emit(Mul(node.name, x1, x2, y) if self.name == "mul" else Add(node.name, x1, x2, y, self.sign))
         return (y,)
-

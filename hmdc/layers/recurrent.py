@@ -77,5 +77,3 @@ class Recurrent(Layer):
         if node.attrs["reverse"] and shapes[0][0] > 1:
             raise NotStreamable(f"{node.name} reads the sequence backward")
         return node, 0
-
-

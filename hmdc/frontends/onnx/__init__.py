@@ -1,4 +1,4 @@
-"""ONNX files.  read: bytes to protobuf, safely; bind: open axes; fold: constants; layers, recurrent: nodes to layers."""
+"""ONNX files.  read: bytes to protobuf; bind: open axes; fold: constants; layers, recurrent: nodes to layers."""
 
 from pathlib import Path
 

@@ -19,7 +19,10 @@ def bind(model: onnx.ModelProto, steps: int | None, given: dict[str, tuple[int, 
     open_axes = list(dict.fromkeys(d for s in shapes.values() for d in s if isinstance(d, str)))
     error = None
     for time in [None, *open_axes]:
-        bound = {n: tuple(d if isinstance(d, int) else (steps or PROBE) if d == time else 1 for d in s) for n, s in shapes.items()}
+        bound = {
+            n: tuple(d if isinstance(d, int) else (steps or PROBE) if d == time else 1 for d in s)
+            for n, s in shapes.items()
+        }
         try:
             folded = fold(model, bound)
         except HmdcError as e:

@@ -14,9 +14,9 @@ MAX_ELEMENTS = 1 << 26  # of one folded constant
 # Pure functions of their inputs; control flow and random numbers are never evaluated.
 FOLDABLE = frozenset(
     """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Flatten Floor
-    Gather GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul Neg Not Or Pad Pow
-    Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape Sigmoid Sign Size
-    Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
+    Gather GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul Neg Not Or
+    Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
+    Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
 
 
@@ -113,13 +113,23 @@ def _evaluate(f: Folded, node: onnx.NodeProto, opset: int) -> list[np.ndarray]:
 
 def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     """Shapes and types of the outputs, where onnx can tell them."""
-    if node.domain not in ("", "ai.onnx") or not defs.has(node.op_type) or any(v and v not in f.shapes for v in node.input):
+    if (
+        node.domain not in ("", "ai.onnx")
+        or not defs.has(node.op_type)
+        or any(v and v not in f.shapes for v in node.input)
+    ):
         return
     types = {v: helper.make_tensor_type_proto(f.types[v], f.shapes[v]) for v in node.input if v}
-    data = {v: numpy_helper.from_array(f.constants[v], v) for v in node.input if v in f.constants and f.constants[v].size < 64}
+    data = {
+        v: numpy_helper.from_array(f.constants[v], v)
+        for v in node.input
+        if v in f.constants and f.constants[v].size < 64
+    }
     try:
         schema = defs.get_schema(node.op_type, opset, "")
-        found = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=[helper.make_opsetid("", opset)])
+        found = shape_inference.infer_node_outputs(
+            schema, node, types, data, opset_imports=[helper.make_opsetid("", opset)]
+        )
     except Exception as e:
         raise HmdcError(f"{label(node)}: its shapes do not fit: {(str(e).splitlines() or [''])[0][:160]}") from e
     for name, t in found.items():

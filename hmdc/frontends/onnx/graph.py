@@ -12,10 +12,11 @@ from .fold import Folded, label
 
 TRANSLATORS: dict[str, Callable[["Graph", onnx.NodeProto], None]] = {}
 
+WHOLE = "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras"
 HINTS = {
     "If": "export one branch only (torch.export, or a model without data-dependent branches)",
-    "Loop": "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras",
-    "Scan": "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras",
+    "Loop": WHOLE,
+    "Scan": WHOLE,
     "ZipMap": "export without it (zipmap=False)",
     "DynamicQuantizeLSTM": "compile the float model instead; hmdc quantizes it",
     "DynamicQuantizeLinear": "compile the float model instead; hmdc quantizes it",
@@ -54,7 +55,9 @@ class Graph:
         """A constant as finite float64."""
         a = self.folded.constants[value].astype(np.float64)
         if not np.isfinite(a).all():
-            raise refuse(node, f"its constant {value!r} has values that are NaN or infinite", "train or export the network again")
+            raise refuse(
+                node, f"its constant {value!r} has values that are NaN or infinite", "train or export the network again"
+            )
         return a
 
     def shape(self, value: str) -> tuple[int, ...]:
@@ -102,10 +105,18 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
     for node in folded.nodes:
         f = TRANSLATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
         if f is None:
-            raise refuse(node, "hmdc cannot compile this operator", HINTS.get(node.op_type, f"known: {', '.join(sorted(TRANSLATORS))}"))
+            raise refuse(
+                node,
+                "hmdc cannot compile this operator",
+                HINTS.get(node.op_type, f"known: {', '.join(sorted(TRANSLATORS))}"),
+            )
         for v in node.output:
             if v and v not in folded.shapes and node.op_type not in ("LSTM", "GRU", "RNN"):
-                raise refuse(node, "the shape of its result depends on the input data", "export with fixed shapes (--input-shape)")
+                raise refuse(
+                    node,
+                    "the shape of its result depends on the input data",
+                    "export with fixed shapes (--input-shape)",
+                )
         f(g, node)
     constant = [v for v in folded.outputs if v in folded.constants]
     if constant:

@@ -67,7 +67,9 @@ def _slices(g, node):
     axes = g.ints(node, "axes", 3, list(range(len(starts))))
     steps = g.ints(node, "steps", 4, [1] * len(starts))
     x = node.input[0]
-    cuts = [(a % len(shape), *slice(b, e, s).indices(shape[a]), s) for b, e, a, s in zip(starts, ends, axes, steps) if s > 0]
+    cuts = [
+        (a % len(shape), *slice(b, e, s).indices(shape[a]), s) for b, e, a, s in zip(starts, ends, axes, steps) if s > 0
+    ]
     if len(cuts) < len(starts):
         raise refuse(node, f"reverses an axis (steps {steps})", "use a bidirectional layer")
     for i, (axis, start, stop, _, step) in enumerate(cuts):
@@ -184,7 +186,11 @@ def _neg(g, node):
 @translator("BatchNormalization")
 def _batch_norm(g, node):
     a = attributes(node)
-    if a.get("training_mode", 0) or len([v for v in node.output if v]) > 1 or any(g.constant(v) is None for v in node.input[1:]):
+    if (
+        a.get("training_mode", 0)
+        or len([v for v in node.output if v]) > 1
+        or any(g.constant(v) is None for v in node.input[1:])
+    ):
         raise refuse(node, "is in training mode", "export the network in evaluation mode (model.eval())")
     gamma, beta, mean, var = (g.floats(node, v) for v in node.input[1:])
     if (var < 0).any():

@@ -57,7 +57,9 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> bytes:
     base = path.resolve().parent
     file = (base / location).resolve()
     if not location or ".." in parts or PureWindowsPath(location).drive or not file.is_relative_to(base):
-        raise HmdcError(f"{path}: weights {tensor.name!r} point outside the model's folder ({location!r}); export again")
+        raise HmdcError(
+            f"{path}: weights {tensor.name!r} point outside the model's folder ({location!r}); export again"
+        )
     if not file.is_file():
         raise HmdcError(f"{path}: weights file {location!r} is missing; keep it beside the model")
     size = file.stat().st_size

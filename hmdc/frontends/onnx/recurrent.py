@@ -18,7 +18,9 @@ def _recurrent(g, node):
     gates, order, states, _ = KINDS[node.op_type]
     inputs = [*node.input, *[""] * (8 - len(node.input))]
     outputs = [*node.output, *[""] * (3 - len(node.output))][: 1 + states]
-    directions = {b"forward": [False], b"reverse": [True], b"bidirectional": [False, True]}.get(a.get("direction", b"forward"))
+    directions = {b"forward": [False], b"reverse": [True], b"bidirectional": [False, True]}.get(
+        a.get("direction", b"forward")
+    )
     if directions is None:
         raise refuse(node, f"direction {a['direction']!r} is none of forward, reverse, bidirectional")
     w, u, bias = _weights(g, node, inputs, gates, len(directions))
@@ -43,7 +45,16 @@ def _recurrent(g, node):
                 weights[name] = state[d]
             ports.append(_direction(g, node, state, d, n, len(directions)) if isinstance(state, str) else "")
         name = node.op_type.lower() + ("_reverse" if reverse else "")
-        g.add(node.op_type.lower(), name, [x, *ports], values, node, weights, **attrs, twin=node.output[0] or node.output[1])
+        g.add(
+            node.op_type.lower(),
+            name,
+            [x, *ports],
+            values,
+            node,
+            weights,
+            **attrs,
+            twin=node.output[0] or node.output[1],
+        )
         parts.append(values)
     for i, y in enumerate(outputs):
         if y:
@@ -53,16 +64,23 @@ def _recurrent(g, node):
 def _weights(g, node, inputs, gates, directions):
     for v, what in zip(inputs[1:4], ("W", "R", "B")):
         if v and g.constant(v) is None:
-            raise refuse(node, f"its weights {what} depend on the input data", "export the network with constant weights")
+            raise refuse(
+                node, f"its weights {what} depend on the input data", "export the network with constant weights"
+            )
     w, u = g.floats(node, inputs[1]), g.floats(node, inputs[2])
     n = u.shape[-1]
     bias = g.floats(node, inputs[3]) if inputs[3] else np.zeros((directions, 2 * gates * n))
-    want = {"W": (w, (directions, gates * n, w.shape[-1])), "R": (u, (directions, gates * n, n)), "B": (bias, (directions, 2 * gates * n))}
+    want = {
+        "W": (w, (directions, gates * n, w.shape[-1])),
+        "R": (u, (directions, gates * n, n)),
+        "B": (bias, (directions, 2 * gates * n)),
+    }
     hidden = attributes(node).get("hidden_size", n)
     for what, (array, shape) in want.items():
         if array.shape != shape or hidden != n:
             raise refuse(
-                node, f"{what} has shape {list(array.shape)} where {list(shape)} fits hidden_size {hidden} and R {list(u.shape)}",
+                node,
+                f"{what} has shape {list(array.shape)}, {list(shape)} fits hidden_size {hidden} and R {list(u.shape)}",
                 "export again; a projected LSTM (proj_size) cannot be written as ONNX",
             )  # fmt: skip
     return w, u, bias
