@@ -240,7 +240,9 @@ def main():
     export(network, test[0].shape[1:], model, dynamo=args.example == "vowels")
     pick = np.linspace(0, len(training[0]) - 1, CALIBRATION_SAMPLES).astype(int)
     np.savez_compressed(args.out / f"{args.example}_calibration.npz", x=training[0][pick])
-    np.savez_compressed(args.out / f"{args.example}_test.npz", x=test[0], y=test[1], **extra)
+    np.savez_compressed(args.out / f"{args.example}_test.npz", x=test[0], y=test[1])
+    if extra:
+        np.savez_compressed(args.out / f"{args.example}_normalization.npz", **extra)
     right = onnx_accuracy(model, *test)
     print(f"{name}: validation {score:.1%} of {len(validation[1])}, test {right:.1%} of {len(test[1])}")
 

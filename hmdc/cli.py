@@ -170,8 +170,11 @@ def verify_command(ctx, build, data_file, places, limit, json_file) -> None:
         console.print(f"{where}: {_verdict(figures)}", markup=False)
     f = result.figures
     snr = "exact" if f["snr_db"] is None else f"{f['snr_db']:.1f} dB"
-    console.print(f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, "
-                  f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}", markup=False)  # fmt: skip
+    console.print(
+        f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, "
+        f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}",
+        markup=False,
+    )
     if f["float_accuracy"] is not None:
         console.print(f"accuracy: float {f['float_accuracy']:.4f}, compiled {f['int_accuracy']:.4f}")
     for difference in result.differences:

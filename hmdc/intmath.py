@@ -63,7 +63,7 @@ class Requant:
 
     def prove(self, bound, name: str) -> None:
         """Raise HmdcError unless every |acc| <= bound survives the left shift in int32."""
-        worst = int(np.max(bound))
+        worst = max(1, int(np.max(bound)))
         if worst << self.shift > INT32_MAX:
             raise HmdcError(
                 f"{name}: sums reach {worst} and need a left shift of {self.shift}, beyond int32; "
@@ -77,7 +77,7 @@ def quantize_rows(w: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.nd
     w: [rows, columns]; least: smallest scale a row may get.  Returns int8 [rows, columns], scales [rows].
     """
     step = np.maximum(np.abs(w).max(axis=1, initial=0.0) / 127, least)
-    step = significant(np.where(step > 0, step, 1.0))
+    step = significant(np.where(step > 0, step, step.max(initial=0.0) or 1.0))  # a row of zeros takes any scale
     return np.clip(round_half_up(w / step[:, None]), -127, 127).astype(np.int8), step
 
 

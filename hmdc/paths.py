@@ -8,3 +8,4 @@ _ROOT = _PACKAGE / "_data" if (_PACKAGE / "_data").is_dir() else _PACKAGE.parent
 BOARDS = _ROOT / "boards"
 TEMPLATES = _ROOT / "templates"
 RUNTIME_C = _ROOT / "runtime_c"
+EXAMPLES = _ROOT / "examples"

@@ -79,7 +79,8 @@ def scales(program: Program, ranges: dict[str, Range]) -> Scales:
         members = [program.buffers[n] for n in group]
         total = Range()
         for b in members:
-            total.merge(ranges.get(b.name, Range()))
+            if b.bits < 32:  # sums follow the grid of their group, they do not decide it
+                total.merge(ranges.get(b.name, Range()))
         narrow = [b.fmt for b in members if b.bits < 32] or [members[0].fmt]
         fmt = next((f for f in narrow if f.scale), None) or min(narrow, key=lambda f: (f.bits, not f.symmetric))
         scale, zero = choose(fmt, total)

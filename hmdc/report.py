@@ -76,8 +76,10 @@ def _layer(node, program: Program) -> dict:
     mine = {c.name for c in calls}
     work = sum(c.macs() * b.repeat * repeat.get(f, 0) for f, blocks in program.functions.items()
                for b in blocks for c in b.calls if c.name in mine)  # fmt: skip
-    return {"name": node.name, "op": node.op, "structure": "dense", "shape": shape,
-            "dense_bytes": dense, "bytes": total, "ratio": 1.0, "bytes_ratio": round(dense / max(total, 1), 4), "macs": work}  # fmt: skip
+    return {
+        "name": node.name, "op": node.op, "structure": "dense", "shape": shape, "dense_bytes": dense, "bytes": total,
+        "ratio": 1.0, "bytes_ratio": round(dense / max(total, 1), 4), "macs": work,
+    }  # fmt: skip
 
 
 def _rows(node, key: str) -> int:

@@ -16,7 +16,7 @@ static inline int32_t hmdc_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  With shift 0 this is SMMULR. */
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
 static inline int32_t hmdc_requant(int32_t acc, int32_t mult, int32_t shift)
 {
     return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);

@@ -29,10 +29,4 @@ class Load(Kernel):
         constant = bool((v == v[0]).all())
         dtype = np.float32 if v.dtype.kind == "f" else np.int32
         fill = float(v[0]) if dtype == np.float32 else int(v[0])
-        return {"v": None if constant else self.Typed(v), "fill": fill if constant else 0, "n": self.y.size}
-
-    class Typed(np.ndarray):
-        """Marks an array that is stored in y's element type."""
-
-        def __new__(cls, v):
-            return np.asarray(v).view(cls)
+        return {"v": None if constant else v, "fill": fill if constant else 0, "n": self.y.size}

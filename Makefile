@@ -1,0 +1,47 @@
+# make demo    set everything up and run the bundled example on an emulated Cortex-M4
+# make test    set everything up and pass the tests
+PYTHON ?= python3
+VENV := .venv
+PACKAGES := gcc libc6-dev g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+TOOLS := gcc g++ clang arm-none-eabi-gcc qemu-system-arm
+
+.PHONY: demo test lint accept-golden code-size clean
+
+demo: $(VENV)/demo tools
+	$(VENV)/bin/hmdc demo
+
+test: $(VENV)/test tools
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest -q -n auto
+
+lint: $(VENV)/test
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# After a change of the generated C that is meant: rewrite tests/golden, then read the diff.
+accept-golden: $(VENV)/test
+	HMDC_ACCEPT_GOLDEN=1 $(VENV)/bin/python -m pytest -q tests/test_golden.py
+
+# After a change of a kernel: measure its code and stack again.
+code-size: $(VENV)/demo tools
+	$(VENV)/bin/python runtime_c/measure.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hmdc needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV) || { sh boards/common/install.sh python3-venv && $(PYTHON) -m venv $(VENV); }
+
+$(VENV)/demo: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ $(VENV)/demo
+
+.PHONY: tools
+tools:
+	@for t in $(TOOLS); do command -v $$t >/dev/null || { sh boards/common/install.sh $(PACKAGES); break; }; done
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .hypothesis .ruff_cache
