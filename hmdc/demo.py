@@ -46,7 +46,7 @@ def _rows(report: dict, checked, measured: dict | None, places) -> list[dict]:
     }
     if measured:
         rows |= {
-            "flash": f"{measured['code_bytes'] + measured['const_bytes']} bytes, of which code {measured['code_bytes']}",
+            "flash": f"{measured['const_bytes']} bytes of constants, {measured['code_bytes']} of code",
             "RAM": f"{measured['ram_bytes']} bytes per stream",
             "stack": f"{measured['stack_bytes']} bytes",
             "instructions per step": f"{measured['instructions_per_step']} (exact; not cycles)",

@@ -46,7 +46,7 @@ def board(name: str) -> Board:
 def _arguments(program: Program, prefix: str, ports: list[Port]) -> list[Argument]:
     names, out = c_names(program, prefix), []
     for p in ports:
-        ctype = element(program, p).replace("float32", "float")
+        ctype = element(program, program.buffers[p.buf]).replace("float32", "float")
         ctype = ctype if ctype == "float" else f"{ctype}_t"
         steps = program.steps if p.time is not None else 1
         out.append(Argument(p, names[p.buf], ctype, p.frame, p.frame * steps))
@@ -96,7 +96,7 @@ def _parse(program: Program, blob: np.ndarray, samples: int) -> dict[str, dict[s
 
     def take(p: Port, n: int) -> np.ndarray:
         nonlocal at
-        dtype = np.dtype(element(program, p))
+        dtype = np.dtype(element(program, program.buffers[p.buf]))
         part = np.ascontiguousarray(rows[:, at : at + n * dtype.itemsize]).view(dtype)
         at += n * dtype.itemsize
         return part

@@ -9,7 +9,7 @@ import cffi
 import numpy as np
 
 from .errors import HmdcError
-from .program import Port, Program
+from .program import Buffer, Port, Program
 
 FLAGS = ("-std=c99", "-O2", "-shared", "-fPIC")
 
@@ -32,12 +32,13 @@ def compile_shared(source: Path, folder: Path, flags=FLAGS) -> Path:
 class Host:
     """The entries of one compiled network as Python calls.  Arrays are as in simulate."""
 
-    def __init__(self, program: Program, source: Path, ram_bytes: int):
+    def __init__(self, program: Program, source: Path, ram_bytes: int, more: str = ""):
+        """more: declarations of further functions in `source`, to be called through `lib`."""
         self.program, self.prefix = program, source.stem
         self._folder = tempfile.TemporaryDirectory(prefix="hmdc-host-")
         self._ffi = cffi.FFI()
-        self._ffi.cdef(self._declarations())
-        self._lib = self._ffi.dlopen(str(compile_shared(source, Path(self._folder.name))))
+        self._ffi.cdef(self._declarations() + more)
+        self.lib = self._ffi.dlopen(str(compile_shared(source, Path(self._folder.name))))
         self._state = self._ffi.new("int32_t[]", -(-ram_bytes // 4))
         self._names = c_names(program, source.stem)
 
@@ -53,7 +54,7 @@ class Host:
 
     def _call(self, entry: str, *arrays: np.ndarray) -> int | None:
         pointers = [self._ffi.cast("void *", a.ctypes.data) for a in arrays]
-        return getattr(self._lib, f"{self.prefix}_{entry}")(self._state, *pointers)
+        return getattr(self.lib, f"{self.prefix}_{entry}")(self._state, *pointers)
 
     def reset(self, states: dict[str, np.ndarray]) -> None:
         self._call("reset")
@@ -69,20 +70,20 @@ class Host:
         out = self._run(stream, outputs, inputs) if entry == "run" else self._steps(stream, outputs, inputs)
         for port in self.program.outputs:
             if port.kind == "state":
-                out[port.name] = np.zeros(port.frame, element(self.program, port))
+                out[port.name] = np.zeros(port.frame, element(self.program, self.program.buffers[port.buf]))
                 self._call(f"get_{self._names[port.buf]}", out[port.name])
         return out
 
     def _run(self, stream: list[Port], outputs: list[Port], inputs) -> dict[str, np.ndarray]:
         shape = lambda p: p.frame if p.time is None else (self.program.steps, p.frame)
-        out = {p.name: np.zeros(shape(p), element(self.program, p)) for p in outputs}
+        out = {p.name: np.zeros(shape(p), element(self.program, self.program.buffers[p.buf])) for p in outputs}
         self._call("run", *(inputs[p.name] for p in stream), *out.values())
         return out
 
     def _steps(self, stream: list[Port], outputs: list[Port], inputs) -> dict[str, np.ndarray]:
         found: dict[str, list[np.ndarray]] = {p.name: [] for p in outputs}
         for t in range(self.program.steps):
-            frames = {p.name: np.zeros(p.frame, element(self.program, p)) for p in outputs}
+            frames = {p.name: np.zeros(p.frame, element(self.program, self.program.buffers[p.buf])) for p in outputs}
             now = [inputs[p.name] if p.time is None else np.ascontiguousarray(inputs[p.name][t]) for p in stream]
             wrote = self._call("step", *now, *frames.values())
             for p in outputs:
@@ -91,9 +92,9 @@ class Host:
         return {name: np.stack(f) if f else np.zeros((0, 0)) for name, f in found.items()}
 
 
-def element(program: Program, port: Port) -> str:
-    """numpy type of one element of a port."""
-    return "float32" if program.precision == "float32" else f"int{program.buffers[port.buf].bits}"
+def element(program: Program, buffer: Buffer) -> str:
+    """numpy type of one element of a buffer in C."""
+    return "float32" if program.precision == "float32" else f"int{buffer.bits}"
 
 
 def c_names(program: Program, prefix: str) -> dict[str, str]:
@@ -123,5 +124,5 @@ def complete(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.nd
     samples, out = len(next(iter(inputs.values()))), {}
     for p in program.inputs:
         zero = np.full((samples, p.frame), program.buffers[p.buf].zero)
-        out[p.name] = np.ascontiguousarray(inputs.get(p.name, zero), element(program, p))
+        out[p.name] = np.ascontiguousarray(inputs.get(p.name, zero), element(program, program.buffers[p.buf]))
     return out

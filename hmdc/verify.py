@@ -1,6 +1,6 @@
 """Compare compiled C with the integer simulator, bit for bit, and with the float network, in real units."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from .host import run_host
 from .program import Program
 from .reference import evaluate
 from .simulate import simulate
+from .trace import first_call
 
 FLOAT_TOLERANCE = 1e-5  # of max(1, max|y|), for float32
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The first value that is not the same."""
+    """The first output value that is not the same; cause: the kernel call where it began, if that is known."""
 
     where: str
     sample: int
@@ -27,10 +28,12 @@ class Difference:
     element: int
     c: float
     simulator: float
+    cause: str = ""
 
     def __str__(self) -> str:
-        return (f"{self.where}: sample {self.sample}, {self.call}, output {self.output!r}, element {self.element}: "
-                f"C gives {self.c}, the simulator {self.simulator}")  # fmt: skip
+        text = f"{self.where}: sample {self.sample}, {self.call}, output {self.output!r}, element {self.element}: "
+        text += f"C gives {self.c}, the simulator {self.simulator}"
+        return f"{text}; {self.cause}" if self.cause else text
 
 
 @dataclass
@@ -71,11 +74,18 @@ def verify(build: Build, data: Data, places: tuple[str, ...] = ("host",)) -> Ver
         on[where] = {"bit_exact": None if program.precision == "float32" else difference is None,
                      **compare(reference, real_outputs(program, found), data.labels)}  # fmt: skip
         if difference:
+            if where == "host" and program.precision != "float32":
+                difference = replace(difference, cause=_cause(build, inputs, difference))
             on[where]["first_difference"] = str(difference)
             differences.append(difference)
     figures = {k: v for k, v in on[places[0]].items() if k not in ("bit_exact", "first_difference")}
     bit_exact = None if program.precision == "float32" else not differences
     return Verification(data.samples, {"bit_exact": bit_exact, **figures}, on, differences)
+
+
+def _cause(build: Build, inputs: dict[str, np.ndarray], d: Difference) -> str:
+    one = {k: a[d.sample : d.sample + 1] for k, a in inputs.items()}
+    return first_call(build.program, build.source, build.report["ram_bytes"], one, d.call.split()[0]) or ""
 
 
 def real_outputs(program: Program, found: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
