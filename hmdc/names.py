@@ -13,8 +13,11 @@ RESERVED = frozenset(
     uint16_t uint32_t uint64_t union unsigned using virtual void volatile wchar_t while xor xor_eq NULL""".split()
 )
 
-MACRO = re.compile(
-    "U?INT.*_(MAX|MIN|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_M(AX|IN)|NULL|NAN|INFINITY|M_.*|HUGE_VAL.*|FP_.*"
+# macros of the headers that the generated code includes, and math functions, which its layers are called after
+HEADERS = re.compile(
+    "U?INT.*_(MAX|MIN|C)|(SIZE|PTRDIFF|WCHAR|WINT|SIG_ATOMIC)_M(AX|IN)|NULL|NAN|INFINITY|M_.*|HUGE_VAL.*|FP_.*|"
+    "(a?(sin|cos|tan)h?|atan2|exp2?|expm1|log(2|10|1p|b)?|sqrt|cbrt|pow|hypot|erfc?|[lt]gamma|f?abs|fmod|fmax|fmin|fma|"
+    "fdim|ceil|floor|trunc|l*r(ound|int)|nearbyint|remainder|remquo|modf|frexp|ldexp|scalbl?n|i?logb|copysign|nan)[fl]?"
 )
 
 
@@ -35,7 +38,7 @@ class Namespace:
     def fresh(self, text: str) -> str:
         """A new identifier near `text`."""
         base = identifier(text)
-        if base.lower() == self._prefix or base.lower().startswith(self._prefix + "_") or MACRO.fullmatch(base):
+        if base.lower() == self._prefix or base.lower().startswith(self._prefix + "_") or HEADERS.fullmatch(base):
             base = "v_" + base
         name, n = base, 2
         while name in self._taken:

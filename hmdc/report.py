@@ -18,8 +18,8 @@ CALL_BYTES, ENTRY_BYTES, ENTRY_STACK = 18, 24, 48  # code of one call line, of o
 def measure(model: Model, floats: Program, program: Program, plan: Plan, rendered: Renderer, target: str) -> dict:
     """The content of NAME.json.  floats: the program before quantization.
 
-    flash_bytes: constants, exact, plus code, and stack_bytes: both from the table in runtime_c/code_size.json, which
-    was measured per kernel with arm-none-eabi-gcc -O3; `hmdc bench` measures them for the whole network.
+    flash_bytes: constants, exact, plus code; code and stack_bytes are upper estimates from runtime_c/code_size.json,
+    measured per kernel with arm-none-eabi-gcc -O3; `hmdc bench` measures the whole network.
     """
     code, stack = code_size(program, rendered)
     per_step, total = macs(program)
@@ -39,7 +39,7 @@ def measure(model: Model, floats: Program, program: Program, plan: Plan, rendere
 
 
 def code_size(program: Program, rendered: Renderer) -> tuple[int, int]:
-    """Estimated bytes of code and of stack."""
+    """Estimated bytes of code and of stack, for kernels that the compiler does not specialize."""
     table = json.loads((RUNTIME_C / "code_size.json").read_text())
     sizes = [table["kernels"][name.removeprefix(rendered.prefix + "_")] for name in rendered.kernels]
     calls = sum(1 for _ in program.calls())

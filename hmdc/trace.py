@@ -11,6 +11,7 @@ from .kernels import Kernel
 from .program import Program
 from .simulate import simulate
 
+ORDER = ("frame", "tail", "reset", "set", "get", "run")  # of the functions in templates/model.c.j2
 HOOK = """
 #include <stdio.h>
 static FILE *hmdc_log;
@@ -46,7 +47,7 @@ def _written(call: Kernel) -> list[tuple[str, object]]:
 
 def instrument(program: Program, source: Path) -> str | None:
     """The C with a line behind every call that logs its results."""
-    calls = iter(program.calls())
+    calls = iter(program.calls(*sorted(program.functions, key=lambda f: ORDER.index(f.split("_")[0]))))
     pattern = re.compile(rf"^\s+{source.stem}_\w+\(&\w+, (.*)\);$")
     lines = []
     for line in source.read_text().splitlines():
