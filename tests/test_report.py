@@ -24,9 +24,7 @@ def test_promised_sizes_hold_on_the_board(example, precision, tmp_path):
 
 
 def test_measured_instructions_are_repeatable(tmp_path):
-    build = hmdc.compile(
-        EXAMPLES / "vowels_gru.onnx", tmp_path / "b", calibration=EXAMPLES / "vowels_calibration.npz"
-    )
+    build = hmdc.compile(EXAMPLES / "vowels_gru.onnx", tmp_path / "b", calibration=EXAMPLES / "vowels_calibration.npz")
     first, second = (bench_board(BOARD, build.program, build.source) for _ in range(2))
     assert first == second
     assert first["instructions_per_step"] * 29 > first["instructions_per_sequence"] > first["instructions_per_step"]

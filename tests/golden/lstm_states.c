@@ -555,12 +555,6 @@ static void lstm_states_frame(lstm_states_state *s, const int8_t *x, int8_t *y)
     lstm_states_matmul_s8_s8(&fc, s->lstm_h, NULL, y);
 }
 
-/* From what the newest step left to the outputs. */
-static void lstm_states_tail(lstm_states_state *s)
-{
-    (void)s;
-}
-
 void lstm_states_reset(lstm_states_state *s)
 {
     lstm_states_load_s8(&lstm_h_initial, s->lstm_h);
@@ -590,7 +584,6 @@ void lstm_states_get_cn(lstm_states_state *s, int16_t cn[LSTM_STATES_CN_SIZE])
 int lstm_states_step(lstm_states_state *s, const int8_t x[LSTM_STATES_INPUT_SIZE], int8_t y[LSTM_STATES_OUTPUT_SIZE])
 {
     lstm_states_frame(s, x, y);
-    lstm_states_tail(s);
     return 1;
 }
 
@@ -598,5 +591,4 @@ void lstm_states_run(lstm_states_state *s, const int8_t *x, int8_t *y)
 {
     for (int t = 0; t < LSTM_STATES_STEPS; t++)
         lstm_states_frame(s, x + t * LSTM_STATES_INPUT_SIZE, y + t * LSTM_STATES_OUTPUT_SIZE);
-    lstm_states_tail(s);
 }
