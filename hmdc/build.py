@@ -49,6 +49,11 @@ class Builder:
         return Format(8, clip=True) if self.program.precision == "int8" else WIDE
 
     @property
+    def inner(self) -> Format:
+        """Temporaries between the factors of a structured matrix."""
+        return WIDE
+
+    @property
     def narrow(self) -> bool:
         """Whether activations have fewer bits than carried states."""
         return self.program.precision == "int8"

@@ -1,18 +1,23 @@
 """The command line.  Errors become one line and exit code 2."""
 
 import json
+import os
+import re
 import sys
+import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, compiler, data, frontends, verify
+from .boards import load_boards
 from .compiler import MODES, PRECISIONS, Build
 from .errors import HmdcError
-from .firmware import bench_board
+from .firmware import bench_board, board
 from .report import layer_table
 from .target import TARGETS
 
@@ -20,49 +25,90 @@ console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-class Group(click.Group):
-    """Turns HmdcError into one line; with -v the traceback comes first."""
+class Command(click.Command):
+    """Takes -v and -q like the group: users write them before and after the name of the command."""
 
-    def invoke(self, ctx: click.Context):
+    def __init__(self, *args, params=None, **kwargs):
+        super().__init__(*args, params=[*(params or ()), *switches()], **kwargs)
+
+
+class Group(click.Group):
+    """Whatever is wrong with the input becomes one line and exit code 2; with -v the traceback comes first."""
+
+    command_class = Command
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(ctx, args or ["--help"])
+
+    def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except HmdcError as e:
-            if ctx.params.get("verbose"):
-                errors.print_exception()
-            click.echo(f"hmdc: {' '.join(str(e).split())}", err=True)
-            ctx.exit(2)
         except BrokenPipeError:
-            sys.stderr.close()
-            ctx.exit(0)
+            raise
+        except (HmdcError, OSError, MemoryError) as e:
+            if switched("verbose"):
+                errors.print_exception()
+            raise click.ClickException(str(e) or "not enough memory") from e
+
+    def main(self, *args, **kwargs):
+        try:
+            code = super().main(*args, **kwargs | {"prog_name": "hmdc", "standalone_mode": False})
+        except click.UsageError as e:
+            complain(f"{e.format_message().rstrip('.')}; see {e.ctx.command_path if e.ctx else 'hmdc'} --help")
+            code = 2
+        except click.ClickException as e:
+            complain(e.format_message())
+            code = 2
+        except click.Abort:
+            complain("interrupted")
+            code = 130
+        sys.exit(code)
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def switches() -> list[click.Option]:
+    def turn(ctx, param, on):
+        ctx.ensure_object(dict)[param.name] = on or switched(param.name)
+
+    verbose = "Tracebacks of errors, and every layer after compile."
+    return [
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=turn, help=verbose),
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=turn, help="Print only errors."),
+    ]
+
+
+def switched(name: str) -> bool:
+    return (click.get_current_context().obj or {}).get(name, False)
+
+
+def complain(text: str) -> None:
+    """One printable line, whatever a file or a name says."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    click.echo(f"hmdc: {line if len(line) <= 1000 else line[:1000] + '...'}", err=True)
+
+
+def say(content: str | Table) -> None:
+    if not switched("quiet"):
+        console.print(content, markup=False)
+
+
+def progress(text: str):
+    """A spinner on a terminal, nothing elsewhere."""
+    return errors.status(escape(text)) if errors.is_terminal and not switched("quiet") else nullcontext()
+
+
+@click.group(
+    cls=Group, params=switches(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="hmdc")
-@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors, and every layer after compile.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.pass_context
-def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
+def main() -> None:
     """Compile trained recurrent networks to static-memory C for Arm Cortex-M.
 
     \b
     hmdc compile model.onnx --calibration data.npz -o build/kws
     hmdc verify build/kws --data test.npz --on host --on mps2-an386
     """
-    ctx.obj = {"verbose": verbose}
-    console.quiet = quiet
-
-
-def progress(text: str):
-    """A spinner on a terminal, nothing elsewhere."""
-    return errors.status(text) if errors.is_terminal and not console.quiet else _Silent()
-
-
-class _Silent:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
+    if not switched("verbose"):
+        warnings.simplefilter("ignore")  # numpy's, about numbers that a message of ours names
 
 
 def parse_shape(_ctx, _param, values: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -71,30 +117,57 @@ def parse_shape(_ctx, _param, values: tuple[str, ...]) -> dict[str, tuple[int, .
     for text in values:
         name, _, sizes = text.rpartition("=")
         parts = sizes.split("x")
-        if not name or not all(p.isascii() and p.isdigit() and 0 < int(p) < 2**31 for p in parts):
+        if not name or not all(re.fullmatch("0*[1-9][0-9]{0,8}", p) for p in parts):
             raise HmdcError(f"--input-shape {text}: write it like {name or 'x'}=1x49x10")
         out[name] = tuple(int(p) for p in parts)
     return out
 
 
-json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
-)
-on_option = click.option("--on", "places", multiple=True, metavar="host|BOARD", help="Where to run; may be repeated.")
+def parse_file(_ctx, param, path: Path | None) -> Path | None:
+    """A file to write: complain before the work is done, not after."""
+    if path is not None:
+        parent = next(p for p in path.absolute().parents if p.exists())
+        if path.is_dir() or not parent.is_dir() or not os.access(path if path.exists() else parent, os.W_OK):
+            raise HmdcError(f"{param.opts[-1]} {path} cannot be written; choose another file")
+    return path
+
+
+def parse_place(_ctx, _param, place: str) -> str:
+    return "host" if place == "host" else board(place).name
+
+
+def parse_places(ctx, param, places: tuple[str, ...]) -> tuple[str, ...]:
+    """Each place once."""
+    return tuple(dict.fromkeys(parse_place(ctx, param, p) for p in places))
+
+
+json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), callback=parse_file,
+                           help="Write the figures to this file.")  # fmt: skip
+on_option = click.option("--on", "places", multiple=True, callback=parse_places, metavar="host|BOARD",
+                         help="Where to run; may be repeated.")  # fmt: skip
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+steps_option = click.option("--steps", type=click.IntRange(min=1), metavar="N",
+                            help="Time steps of a sequence, where the model leaves it open.")  # fmt: skip
+shape_option = click.option("--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10",
+                            help="Bind open axes.")  # fmt: skip
 build_argument = click.argument("build", metavar="DIR", type=click.Path(path_type=Path))
 
 
-def write_json(path: Path | None, content) -> None:
-    if path is None:
-        return
+def write(path: Path, content: bytes) -> None:
     try:
-        path.write_text(json.dumps(content, indent=2) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     except OSError as e:
-        raise HmdcError(f"--json {path} cannot be written: {e.strerror}") from e
+        raise HmdcError(f"{path} cannot be written: {e.strerror}; choose another file") from e
+
+
+def write_json(path: Path | None, content) -> None:
+    if path is not None:
+        write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@model_argument
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.")
 @click.option("--name", help="Prefix of all C symbols and files; default: the model's file name.")
 @click.option("--target", default="cortex-m4", show_default=True, help="See hmdc targets.")
@@ -103,15 +176,10 @@ def write_json(path: Path | None, content) -> None:
 )
 @click.option("--precision", default="int8", show_default=True, help=", ".join(PRECISIONS))
 @click.option("--mode", default="auto", show_default=True, help=", ".join(MODES))
-@click.option(
-    "--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open."
-)
-@click.option(
-    "--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes."
-)
+@steps_option
+@shape_option
 @json_option
-@click.pass_context
-def compile(ctx, model, out, name, target, calibration, precision, mode, steps, shapes, json_file) -> None:
+def compile(model, out, name, target, calibration, precision, mode, steps, shapes, json_file) -> None:
     """Compile MODEL to DIR/NAME.c, NAME.h and NAME.json.
 
     \b
@@ -122,10 +190,10 @@ def compile(ctx, model, out, name, target, calibration, precision, mode, steps, 
                                  mode=mode, steps=steps, input_shapes=shapes)  # fmt: skip
     r = build.report
     entries = " and ".join(f"{build.name}_{e}" for e in build.program.entries)
-    console.print(f"{build.source}: {entries}; flash {r['flash_bytes']} bytes, of which weights {r['weights_bytes']}; "
-                  f"RAM {r['ram_bytes']} bytes; {r['macs']} MACs per sequence", markup=False)  # fmt: skip
-    if ctx.obj["verbose"]:
-        console.print(table("layers", r["layers"]))
+    say(f"{build.source}: {entries}; flash {r['flash_bytes']} bytes, of which weights {r['weights_bytes']}; "
+                  f"RAM {r['ram_bytes']} bytes; {r['macs']} MACs per sequence")  # fmt: skip
+    if switched("verbose"):
+        say(table("layers", r["layers"]))
     write_json(json_file, r)
 
 
@@ -134,7 +202,7 @@ def table(title: str, rows: list[dict]) -> Table:
     for key in rows[0] if rows else ():
         t.add_column(key, justify="right" if isinstance(rows[0][key], (int, float)) else "left")
     for row in rows:
-        t.add_row(*("-" if v is None else str(v) for v in row.values()))
+        t.add_row(*("-" if v is None else escape(str(v)) for v in row.values()))
     return t
 
 
@@ -164,21 +232,20 @@ def verify_command(ctx, build, data_file, places, limit, json_file) -> None:
     build = compiler.load(build)
     samples = read_data(build, data_file, limit)
     with progress(f"verifying {samples.samples} samples"):
-        result = verify.verify(build, samples, tuple(dict.fromkeys(places)) or ("host",))
+        result = verify.verify(build, samples, places or ("host",))
     write_json(json_file, result.as_json())
     for where, figures in result.on.items():
-        console.print(f"{where}: {_verdict(figures)}", markup=False)
+        say(f"{where}: {_verdict(figures)}")
     f = result.figures
     snr = "exact" if f["snr_db"] is None else f"{f['snr_db']:.1f} dB"
-    console.print(
+    say(
         f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, "
-        f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}",
-        markup=False,
+        f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}"
     )
     if f["float_accuracy"] is not None:
-        console.print(f"accuracy: float {f['float_accuracy']:.4f}, compiled {f['int_accuracy']:.4f}")
+        say(f"accuracy: float {f['float_accuracy']:.4f}, compiled {f['int_accuracy']:.4f}")
     for difference in result.differences:
-        click.echo(f"hmdc: {difference}", err=True)
+        complain(str(difference))
     ctx.exit(0 if result.passed else 1)
 
 
@@ -195,8 +262,10 @@ def _verdict(figures: dict) -> str:
 @main.command()
 @build_argument
 @data_option
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="OUT.npz", help="File to write.")
-@click.option("--on", "place", default="host", show_default=True, metavar="host|BOARD", help="Where to run.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), callback=parse_file, metavar="OUT.npz",
+              help="File to write.")  # fmt: skip
+@click.option("--on", "place", default="host", show_default=True, callback=parse_place, metavar="host|BOARD",
+              help="Where to run.")  # fmt: skip
 @limit_option
 def run(build, data_file, out, place, limit) -> None:
     """Write what the compiled C computes: NAME (real values) and NAME.raw (integers) for every output.
@@ -216,12 +285,8 @@ def run(build, data_file, out, place, limit) -> None:
         arrays[port.name] = verify.to_real(build.program, port.name, raw)
         if build.program.precision != "float32":
             arrays[f"{port.name}.raw"] = data.from_port(port, build.program.steps, raw)
-    try:
-        with out.open("wb") as f:
-            np.savez(f, **arrays)
-    except OSError as e:
-        raise HmdcError(f"{out} cannot be written: {e.strerror}") from e
-    console.print(f"{out}: {', '.join(f'{k} {list(a.shape)}' for k, a in arrays.items())}", markup=False)
+    write(out, data.npz(arrays))
+    say(f"{out}: {', '.join(f'{k} {list(a.shape)}' for k, a in arrays.items())}")
 
 
 @main.command()
@@ -236,28 +301,25 @@ def bench(build, places, json_file) -> None:
 
     Instructions are not cycles: wait states, unaligned loads and dual issue are invisible to the emulator.
     """
+    if "host" in places:
+        raise HmdcError(f"--on host: instructions are counted on emulated boards; known are {', '.join(load_boards())}")
     build = compiler.load(build)
-    default = TARGETS[build.report["target"]].board
     boards = {}
-    for place in dict.fromkeys(places or ([default] if default else ["mps2-an386"])):
+    for place in places or (TARGETS[build.report["target"]].board or "mps2-an386",):
         with progress(f"measuring on {place}"):
             boards[place] = bench_board(place, build.program, build.source)
     write_json(json_file, {"boards": boards})
     rows = [{"board": name, **{k.removesuffix("_bytes").replace("_", " "): v for k, v in b.items() if k != "flags"}}
             for name, b in boards.items()]  # fmt: skip
-    console.print(table(f"{build.name}: instructions (not cycles) and bytes", rows))
+    say(table(f"{build.name}: instructions (not cycles) and bytes", rows))
     for name, b in boards.items():
-        console.print(f"{name}: arm-none-eabi-gcc {b['flags']}", markup=False)
+        say(f"{name}: arm-none-eabi-gcc {b['flags']}")
 
 
 @main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--steps", type=click.IntRange(1, 1 << 20), help="Time steps of a sequence, where the model leaves it open."
-)
-@click.option(
-    "--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10", help="Bind open axes."
-)
+@model_argument
+@steps_option
+@shape_option
 @json_option
 def inspect(model, steps, shapes, json_file) -> None:
     """Show the inputs, outputs, layers and matrices of MODEL, and whether it streams.
@@ -268,9 +330,9 @@ def inspect(model, steps, shapes, json_file) -> None:
     content = layer_table(frontends.load(model, steps, shapes))
     write_json(json_file, content)
     for kind in ("inputs", "outputs"):
-        console.print(f"{kind}: {', '.join(f'{n} {s}' for n, s in content[kind].items())}", markup=False)
-    console.print(f"steps: {content['steps']}; {content['streaming']}", markup=False)
-    console.print(table("layers", content["layers"]))
+        say(f"{kind}: {', '.join(f'{n} {s}' for n, s in content[kind].items())}")
+    say(f"steps: {content['steps']}; {content['streaming']}")
+    say(table("layers", content["layers"]))
 
 
 @main.command()
@@ -283,7 +345,7 @@ def targets(json_file) -> None:
     """
     rows = [{"target": t.name, "core": t.core, "kernels": t.isa, "board": t.board} for t in TARGETS.values()]
     write_json(json_file, rows)
-    console.print(table("targets", rows))
+    say(table("targets", rows))
 
 
 @main.command()
@@ -299,6 +361,6 @@ def demo(json_file) -> None:
     with progress("compiling, emulating and measuring the bundled example"):
         result, notes = run_demo()
     write_json(json_file, result)
-    console.print(table("JapaneseVowels GRU on Cortex-M4, emulated", result["rows"]))
+    say(table("JapaneseVowels GRU on Cortex-M4, emulated", result["rows"]))
     for note in notes:
-        console.print(note, markup=False)
+        say(note)

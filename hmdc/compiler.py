@@ -12,7 +12,7 @@ from .check import check
 from .errors import HmdcError
 from .lower import MODES, lower
 from .model import Model
-from .names import identifier
+from .names import prefix
 from .place import place
 from .program import Program
 from .quantize import Scales, observe, quantize, scales
@@ -81,17 +81,32 @@ def load(path: str | Path) -> Build:
     """Read back what compile wrote.  Raises HmdcError unless the folder is a whole build of this version."""
     path = Path(path)
     try:
-        options = json.loads((path / PRIVATE / "build").read_text())
-        report = json.loads((path / f"{options['name']}.json").read_text())
-        grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise HmdcError(f"{path} is no folder that hmdc compile made ({e}); run hmdc compile MODEL -o {path}") from e
+        return _restore(path)
+    except HmdcError:
+        raise
+    except Exception as e:  # damaged files can break the readers and the checks anywhere
+        reason = f"{type(e).__name__}: {e}"
+        what = "is damaged" if (path / PRIVATE).is_dir() else "is no folder that hmdc compile made"
+        raise HmdcError(f"{path} {what} ({reason}); run hmdc compile MODEL -o {path}") from e
+
+
+def _restore(path: Path) -> Build:
+    options = json.loads((path / PRIVATE / "build").read_text())
     if options["version"] != __version__:
         raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
+    name = _name(options["name"], "")
+    report = json.loads((path / f"{name}.json").read_text())
+    _known("target", report["target"], TARGETS)
+    grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
     network = Model.restore(path / PRIVATE / "model.npz")
     floats = check(lower(network, recipe.apply(network), options["precision"], options["mode"]))
     program = floats if options["precision"] == "float32" else check(quantize(floats, grid))
-    return Build(path, options["name"], network, program, report)
+    build = Build(path, name, network, program, report)
+    if report["ram_bytes"] != state_bytes(program, place(program)):
+        raise HmdcError(f"{path / name}.json is not the one that was compiled; run hmdc compile again")
+    if not build.source.is_file():
+        raise HmdcError(f"{build.source} is missing; run hmdc compile again")
+    return build
 
 
 def _known(option: str, value: str, known) -> None:
@@ -101,9 +116,9 @@ def _known(option: str, value: str, known) -> None:
 
 def _name(name: str | None, path: str) -> str:
     if name is None:
-        return identifier(Path(path).stem)
-    if name != identifier(name):
-        raise HmdcError(f"--name {name!r} cannot prefix C symbols; try --name {identifier(name)}")
+        return prefix(Path(path).stem)
+    if name != prefix(name):
+        raise HmdcError(f"--name {name!r} cannot prefix C symbols; try --name {prefix(name)}")
     return name
 
 
@@ -147,7 +162,11 @@ def _header(model: Model, report: dict, name: str) -> list[str]:
 
 
 def _writable(out: Path) -> None:
-    if out.exists() and not (out / PRIVATE).is_dir() and not (out.is_dir() and not any(out.iterdir())):
+    try:
+        free = not out.exists() or (out / PRIVATE).is_dir() or (out.is_dir() and not any(out.iterdir()))
+    except OSError as e:
+        raise HmdcError(f"{out} cannot be written: {e.strerror}; choose another folder") from e
+    if not free:
         raise HmdcError(f"{out} exists and was not made by hmdc; choose another folder or remove it")
 
 
@@ -155,7 +174,7 @@ def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Mod
     """All or nothing: a folder beside `out` takes its place when it is complete."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        fresh = Path(tempfile.mkdtemp(prefix=".hmdc.", dir=out.parent))
         try:
             for suffix, text in files.items():
                 (fresh / f"{name}{suffix}").write_text(text, encoding="utf-8")
@@ -168,17 +187,24 @@ def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Mod
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     except OSError as e:
-        raise HmdcError(f"{out} cannot be written: {e.strerror or e}") from e
+        raise HmdcError(f"{out} cannot be written: {e.strerror or e}; choose another folder") from e
 
 
 def _swap(fresh: Path, out: Path) -> None:
+    """The older build is in place until the new one is, and again if that fails."""
     if not out.exists():
         fresh.rename(out)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-    out.rename(old / "build")
-    fresh.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    old = Path(tempfile.mkdtemp(prefix=".hmdc.", dir=out.parent)) / "build"
+    try:
+        out.rename(old)
+        try:
+            fresh.rename(out)
+        except OSError:
+            old.rename(out)
+            raise
+    finally:
+        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -1,5 +1,7 @@
 """Data files: samples of the model's inputs as .npz or .npy, checked against the model and brought into its order."""
 
+import io
+import zipfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -8,6 +10,10 @@ import numpy as np
 
 from .errors import HmdcError
 from .program import Port, Program
+
+MAX_BYTES = 1 << 27  # of one file, uncompressed
+MAX_VALUES = 1 << 25
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -32,6 +38,8 @@ def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = fr
     """
     arrays = _read(path)
     names = list(shapes)
+    if (values := sum(a.size for a in arrays.values())) > MAX_VALUES:
+        raise HmdcError(f"{path} holds {values} values; the most is {MAX_VALUES}: use fewer samples")
     if "x" in arrays and names and names[0] not in arrays:
         arrays[names[0]] = arrays.pop("x")
     labels = arrays.pop("y", None) if "y" not in shapes else None
@@ -59,15 +67,39 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise HmdcError(f"{path}: no such data file; {how_to('x')}")
     try:
+        _check_size(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {"x": loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files}
+    except HmdcError:
+        raise
     except Exception as e:  # numpy raises whatever zip and its header parser do
         raise HmdcError(
             f"{path} is not a readable .npz or .npy file of plain arrays ({_one_line(e)}); {how_to('x')}"
         ) from e
+
+
+def _check_size(path: Path) -> None:
+    """A small file can unpack to a huge one."""
+    size = Path(path).stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as z:
+            size = sum(member.file_size for member in z.infolist())
+    if size > MAX_BYTES:
+        raise HmdcError(f"{path} holds {size} bytes of arrays; the most is {MAX_BYTES}: use fewer samples")
+
+
+def npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a .npz file, whatever the names; numpy.savez takes some of them for its own options."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for name, a in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, a, allow_pickle=False)
+            z.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
+    return out.getvalue()
 
 
 def _one_line(e: Exception) -> str:
@@ -82,8 +114,10 @@ def _fit(path: Path, name: str, a: np.ndarray, shape: tuple[int, ...]) -> np.nda
     if a.ndim == 0 or squeeze(a.shape[1:]) != squeeze(shape):
         raise HmdcError(f"{path}: array {name!r} has shape {tuple(a.shape)} but {want} is wanted")
     a = a.astype(np.float64).reshape(len(a), *shape)
-    if not np.isfinite(a).all():
-        raise HmdcError(f"{path}: array {name!r} has values that are NaN or infinite")
+    wrong = np.argwhere(~(np.abs(a) <= LARGEST))
+    if len(wrong):
+        at = tuple(wrong[0].tolist())
+        raise HmdcError(f"{path}: array {name!r} has the value {a[at]} at {list(at)}; finite float32 values are wanted")
     return a
 
 

@@ -112,7 +112,7 @@ def _parse(program: Program, blob: np.ndarray, samples: int) -> dict[str, dict[s
                     frame = take(p, p.frame)
                     if wrote or p.time is not None:
                         frames[p.name].append(frame)
-            out = {name: np.stack(f, axis=1) for name, f in frames.items()}
+            out = {name: np.stack(f, axis=1) if f else np.zeros((0, 0)) for name, f in frames.items()}
         else:
             for p in stream:
                 n = program.steps if p.time is not None else 1

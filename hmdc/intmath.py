@@ -71,12 +71,16 @@ class Requant:
             )
 
 
-def quantize_rows(w: np.ndarray, least: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric int8 weights with one scale per row.
+def quantize_rows(
+    w: np.ndarray, least: np.ndarray | float = 0.0, per_row: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric int8 weights with one scale per row, or one for all.
 
-    w: [rows, columns]; least: smallest scale a row may get.  Returns int8 [rows, columns], scales [rows].
+    w: [rows, columns]; least: smallest scale a row may get.  Returns int8 [rows, columns], scales [rows] or [1].
     """
     step = np.maximum(np.abs(w).max(axis=1, initial=0.0) / 127, least)
+    if not per_row:
+        step = step.max(keepdims=True)
     step = significant(np.where(step > 0, step, step.max(initial=0.0) or 1.0))  # a row of zeros takes any scale
     return np.clip(round_half_up(w / step[:, None]), -127, 127).astype(np.int8), step
 

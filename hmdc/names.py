@@ -6,11 +6,12 @@ import re
 RESERVED = frozenset(
     """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl
     concept const const_cast constexpr continue decltype default delete do double dynamic_cast else enum
-    explicit export extern false float for friend goto if inline int int8_t int16_t int32_t int64_t long main
+    explicit export extern false float for friend goto if inline int int8_t int16_t int32_t int64_t linux long main
     mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
     reinterpret_cast requires restrict return s scratch elapsed short signed sizeof static static_assert
     static_cast struct switch t template this thread_local throw true try typedef typeid typename uint8_t
-    uint16_t uint32_t uint64_t union unsigned using virtual void volatile wchar_t while xor xor_eq NULL""".split()
+    uint16_t uint32_t uint64_t union unix unsigned unused using virtual void volatile wchar_t while words xor xor_eq
+    NULL""".split()
 )
 
 # macros of the headers that the generated code includes, and math functions, which its layers are called after
@@ -19,6 +20,18 @@ HEADERS = re.compile(
     "(a?(sin|cos|tan)h?|atan2|exp2?|expm1|log(2|10|1p|b)?|sqrt|cbrt|pow|hypot|erfc?|[lt]gamma|f?abs|fmod|fmax|fmin|fma|"
     "fdim|ceil|floor|trunc|l*r(ound|int)|nearbyint|remainder|remquo|modf|frexp|ldexp|scalbl?n|i?logb|copysign|nan)[fl]?"
 )
+
+# headers that NAME.h would hide from a program
+FILES = frozenset(
+    """assert complex ctype errno fenv float inttypes limits locale math semihost setjmp signal stdarg stdbool stddef
+    stdint stdio stdlib string tgmath time wchar wctype""".split()
+)
+
+
+def prefix(text: str) -> str:
+    """The nearest name for the files and the symbols of a network."""
+    name = identifier(text)
+    return name + "_" if name.lower() in FILES else name
 
 
 def identifier(text: str) -> str:

@@ -120,6 +120,8 @@ def choose(fmt, seen: Range) -> tuple[float, int]:
         return fmt.scale, fmt.zero
     if not np.isfinite(seen.peak):
         raise HmdcError("the calibration data drive the network to infinity or NaN; check the data and the weights")
+    if seen.peak == 0:  # a ReLU that never fired: any scale is right, a tiny one would ask for huge ratios
+        seen = Range(-1.0, 1.0)
     if fmt.power_of_two:
         exponent = np.ceil(np.log2(max(seen.peak * fmt.headroom, 1e-30) / 2 ** (fmt.bits - 1)))
         return max(float(2.0**exponent), fmt.least), 0

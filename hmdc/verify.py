@@ -104,7 +104,11 @@ def whole(program: Program, found: dict[str, dict[str, np.ndarray]]) -> dict[str
 def first_difference(program: Program, where: str, found, expected) -> Difference | None:
     for entry in program.entries:
         for name, want in expected[entry].items():
-            got = found[entry][name].reshape(want.shape)
+            got = found[entry][name]
+            if got.size != want.size:
+                counts = f"{got.size} values of {name!r} where the simulator has {want.size}"
+                raise HmdcError(f"{where}: {entry} writes {counts}: the C was edited; run hmdc compile again")
+            got = got.reshape(want.shape)
             if program.precision == "float32":
                 wrong = ~(np.abs(got - want) <= FLOAT_TOLERANCE * max(1.0, float(np.abs(want).max(initial=0.0))))
             else:

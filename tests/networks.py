@@ -208,10 +208,11 @@ def random_network(rng: np.random.Generator) -> tuple[onnx.ModelProto, str]:
     return net.model(), "; ".join(net.words)
 
 
-def samples(proto: onnx.ModelProto, rng: np.random.Generator, n: int, spread: float = 1.0) -> dict[str, np.ndarray]:
-    """Random float64 inputs, exact in float32: name -> [n, *shape]."""
+def samples(proto: onnx.ModelProto, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Random inputs, exact in float32, states h within (-1, 1) as cells leave them: name -> [n, *shape]."""
     shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in proto.graph.input}
-    return {k: (spread * rng.normal(size=(n, *s))).astype(np.float32).astype(np.float64) for k, s in shapes.items()}
+    drawn = {k: rng.normal(size=(n, *s)) for k, s in shapes.items()}
+    return {k: (0.7 * np.tanh(a) if k[0] == "h" else a).astype(np.float32).astype(np.float64) for k, a in drawn.items()}
 
 
 def onnx_runtime(proto: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

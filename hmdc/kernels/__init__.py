@@ -3,6 +3,7 @@
 from .accumulate import Accumulate
 from .add import Add
 from .base import Kernel, Quantizer
+from .block_spmv import BlockSpmv
 from .copy import Copy
 from .gate import Gate
 from .gru_update import GruUpdate
@@ -10,13 +11,18 @@ from .load import Load
 from .lstm_update import LstmUpdate
 from .matmul import Matmul
 from .mul import Mul
+from .rank1 import Rank1
 from .rescale import Rescale
 from .scale import Scale
+from .settle import Settle
 from .softmax import Softmax
+from .spmv import Spmv
+from .swap import Swap
 from .table import Table
 
 KERNELS: tuple[type[Kernel], ...] = (
-    Accumulate, Add, Copy, Gate, GruUpdate, Load, LstmUpdate, Matmul, Mul, Rescale, Scale, Softmax, Table,
+    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, LstmUpdate, Matmul, Mul, Rank1, Rescale, Scale, Settle,
+    Softmax, Spmv, Swap, Table,
 )  # fmt: skip
 
 __all__ = [k.__name__ for k in KERNELS] + ["KERNELS", "Kernel", "Quantizer"]

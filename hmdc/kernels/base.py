@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..intmath import limits
+from ..intmath import Requant, limits, quantize_rows, round_half_up
 from ..program import SUM, Buffer, Env, Program, View
 
 
@@ -41,6 +41,27 @@ class Quantizer:
         name = f"{like.buf}_part{len(self.buffers)}"
         self.buffers[name] = Buffer(name, like.size, SUM, scale=self[like].scale)
         return View(name, 0, (like.size,), (1,))
+
+
+@dataclass(frozen=True)
+class Product:
+    """Integer constants of a matrix product.  w: int8; bias: int64 [rows] with x's zero point folded in, or None."""
+
+    w: np.ndarray
+    bias: np.ndarray | None
+    rq: Requant
+    bound: int  # of every |sum|
+
+    @classmethod
+    def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool) -> "Product":
+        """w: [rows, columns]; x, y: quantized buffers.  The caller proves `bound`."""
+        bias = np.zeros(len(w)) if bias is None else bias
+        # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
+        integers, step = quantize_rows(w, np.abs(bias) / x.scale / 2**29, per_row)
+        fold = round_half_up(bias / (step * x.scale)) - x.zero * integers.sum(axis=1, dtype=np.int64)
+        largest = max(map(abs, limits(x.bits)))
+        bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)).max()
+        return cls(integers, fold if fold.any() else None, Requant.of(step * x.scale / y.scale), int(bound))
 
 
 @dataclass(frozen=True)

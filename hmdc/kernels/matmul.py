@@ -4,14 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..intmath import INT32_MAX, Requant, limits, quantize_rows, round_half_up
+from ..intmath import INT32_MAX, Requant
 from ..program import Env, View
-from .base import Kernel, Quantizer, clamp
+from .base import Kernel, Product, Quantizer, clamp
 
 
 @dataclass(frozen=True)
 class Matmul(Kernel):
-    """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r] or None; low, high: real bounds of y."""
+    """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r] or None; low, high: real bounds of y.
+
+    per_row: one scale for each row of w, or one for all.
+    """
 
     x: View
     y: View
@@ -20,6 +23,7 @@ class Matmul(Kernel):
     add: View | None = None
     p: int = 1
     q: int = 1
+    per_row: bool = True
     low: float = -np.inf
     high: float = np.inf
     rq: Requant | None = None
@@ -49,20 +53,12 @@ class Matmul(Kernel):
         return [] if self.add is None else [(self.add, self.y)]
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
-        x, y = q[self.x], q[self.y]
-        bias = np.zeros(len(self.w)) if self.bias is None else self.bias
-        # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
-        w, step = quantize_rows(self.w, least=np.abs(bias) / x.scale / 2**29)
-        fold = round_half_up(bias / (step * x.scale)) - x.zero * w.sum(axis=1, dtype=np.int64)
-        largest = max(map(abs, limits(x.bits)))
-        bound = np.abs(w).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)
-        if bound.max() > INT32_MAX:
+        y = q[self.y]
+        c = Product.of(self.w, self.bias, q[self.x], y, self.per_row)
+        if c.bound > INT32_MAX:
             return self._split(q)
-        rq = Requant.of(step * x.scale / y.scale)
-        rq.prove(bound, self.name)
-        return [
-            replace(self, w=w, bias=fold if fold.any() else None, rq=rq, zero=y.zero, **clamp(y, self.low, self.high))
-        ]
+        c.rq.prove(c.bound, self.name)
+        return [replace(self, w=c.w, bias=c.bias, rq=c.rq, zero=y.zero, **clamp(y, self.low, self.high))]
 
     def _split(self, q: Quantizer) -> list[Kernel]:
         """Two products of half the columns each, the first into int32 partial sums."""

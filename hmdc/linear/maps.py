@@ -1,30 +1,42 @@
 """Linear maps: what a weight matrix becomes.  A closed algebra; every node lowers itself to kernel calls."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..kernels import Matmul
-from ..program import View
+from ..errors import HmdcError
+from ..kernels import BlockSpmv, Copy, Load, Matmul, Rank1, Settle, Spmv, Swap
+from ..program import SUM, WIDE, View
 
 
 class LinearMap:
-    """shape: (rows, columns); dense(): the matrix it stands for; parameters(): numbers that are stored."""
+    """shape: (rows, columns); dense(): the matrix it stands for; factors(): arrays that are stored, by name."""
 
     shape: tuple[int, int]
 
     def dense(self) -> np.ndarray:
         raise NotImplementedError
 
+    def factors(self) -> list[np.ndarray]:
+        raise NotImplementedError
+
     def parameters(self) -> int:
+        """Numbers that are stored, without indices."""
+        return sum(np.count_nonzero(f) if self.sparse else f.size for f in self.factors())
+
+    sparse = False
+
+    def macs(self) -> int:
+        """Multiply-accumulates of one product."""
         raise NotImplementedError
 
     def rows(self, start: int, stop: int) -> "LinearMap":
-        """The map to those outputs only."""
-        raise NotImplementedError
+        """The map to those outputs only.  Raises HmdcError where the structure cannot be cut there."""
+        raise HmdcError(f"a {type(self).__name__} map of {self.shape[0]} rows cannot be cut at {start}..{stop}")
 
     def lower(self, b, name: str, x: View, y: View, **end) -> None:
-        """Emit y = clip(self @ x + bias + add, low, high) on the builder b.
+        """Emit y = clip(self @ x + bias + add, low, high) on the builder b.  x, y: one piece of memory each.
 
         end: bias [rows]; add: View of int32 partial sums on the grid of y; low, high: real bounds; each optional.
         """
@@ -33,26 +45,310 @@ class LinearMap:
 
 @dataclass(frozen=True)
 class Dense(LinearMap):
-    """I_p (x) w (x) I_q: multiplies the middle axis of x[p, k, q].  w: [r, k]."""
+    """I_p (x) w (x) I_q: multiplies the middle axis of x[p, k, q].  w: [r, k].
+
+    per_row: a scale for each row once quantized; small factors share one, a multiplier costs 4 bytes.
+    """
 
     w: np.ndarray
     p: int = 1
     q: int = 1
+    per_row: bool = True
 
     @property
     def shape(self) -> tuple[int, int]:
         r, k = self.w.shape
         return self.p * r * self.q, self.p * k * self.q
 
-    def dense(self) -> np.ndarray:
+    def dense(self):
         return np.kron(np.kron(np.eye(self.p), self.w), np.eye(self.q))
 
-    def parameters(self) -> int:
-        return self.w.size
+    def factors(self):
+        return [self.w]
+
+    def macs(self):
+        return self.w.size * self.p * self.q
 
     def rows(self, start, stop):
-        assert self.p == self.q == 1
-        return Dense(self.w[start:stop])
+        if self.q > 1 and self.p == 1 and start % self.q == stop % self.q == 0:
+            return replace(self, w=self.w[start // self.q : stop // self.q])
+        if self.p > 1 or self.q > 1:
+            return super().rows(start, stop)
+        return replace(self, w=self.w[start:stop])
 
     def lower(self, b, name, x, y, **end):
-        b.emit(Matmul(name, x, y, self.w, p=self.p, q=self.q, **end))
+        b.emit(Matmul(name, x, y, self.w, p=self.p, q=self.q, per_row=self.per_row, **end))
+
+
+@dataclass(frozen=True)
+class Sparse(LinearMap):
+    """Kept entries only; w: [r, k] with zeros elsewhere."""
+
+    w: np.ndarray
+    sparse = True
+
+    @property
+    def shape(self):
+        return self.w.shape
+
+    def dense(self):
+        return self.w
+
+    def factors(self):
+        return [self.w]
+
+    def macs(self):
+        return int(np.count_nonzero(self.w))
+
+    def rows(self, start, stop):
+        return replace(self, w=self.w[start:stop])
+
+    def lower(self, b, name, x, y, **end):
+        b.emit(Spmv(name, x, y, self.w, **end))
+
+
+@dataclass(frozen=True)
+class BlockSparse(Sparse):
+    """Kept blocks of `block` = (rows, columns) only; the grid of blocks starts at 0, 0."""
+
+    block: tuple[int, int] = (4, 4)
+
+    def macs(self):
+        (m, n), (r, k) = self.w.shape, self.block
+        kept = [(i, j) for i in range(0, m, r) for j in range(0, n, k) if self.w[i : i + r, j : j + k].any()]
+        return sum(min(r, m - i) * min(k, n - j) for i, j in kept)
+
+    def rows(self, start, stop):
+        if start % self.block[0]:
+            return LinearMap.rows(self, start, stop)
+        return super().rows(start, stop)
+
+    def lower(self, b, name, x, y, **end):
+        b.emit(BlockSpmv(name, x, y, self.w, self.block, **end))
+
+
+@dataclass(frozen=True)
+class Rank1Blocks(LinearMap):
+    """y = b (c . x1) + d (e . x2), x1 and x2 the halves of x: the lower rows of HMD.  b, d: [r]; c, e: [k/2]-ish."""
+
+    b: np.ndarray
+    d: np.ndarray
+    c: np.ndarray
+    e: np.ndarray
+
+    @property
+    def shape(self):
+        return len(self.b), len(self.c) + len(self.e)
+
+    def dense(self):
+        return np.hstack([np.outer(self.b, self.c), np.outer(self.d, self.e)])
+
+    def factors(self):
+        return [self.b, self.d, self.c, self.e]
+
+    def macs(self):
+        return 2 * len(self.b) + len(self.c) + len(self.e)
+
+    def rows(self, start, stop):
+        return replace(self, b=self.b[start:stop], d=self.d[start:stop])
+
+    def lower(self, b, name, x, y, **end):
+        t = b.buffer(f"{name}.t", (2,), WIDE)
+        b.emit(Rank1(name, x, t, y, self.b, self.d, self.c, self.e, **end))
+
+
+@dataclass(frozen=True)
+class Exchange(LinearMap):
+    """y[p, b, a, q] = x[p, a, b, q]; only inside a Chain, never last."""
+
+    p: int
+    a: int
+    b: int
+    q: int
+
+    @property
+    def shape(self):
+        n = self.p * self.a * self.b * self.q
+        return n, n
+
+    def dense(self):
+        n = self.shape[0]
+        return np.eye(n).reshape(self.p, self.a, self.b, self.q, n).transpose(0, 2, 1, 3, 4).reshape(n, n)
+
+    def factors(self):
+        return []
+
+    def macs(self):
+        return 0
+
+    def lower(self, b, name, x, y, **end):
+        assert not end, "an exchange of axes takes no bias"
+        b.emit(Swap(name, x, y, self.p, self.a, self.b, self.q))
+
+
+@dataclass(frozen=True)
+class Chain(LinearMap):
+    """f @ g @ ...: the last map is applied first."""
+
+    maps: tuple[LinearMap, ...]
+
+    def __post_init__(self):
+        for f, g in zip(self.maps, self.maps[1:]):
+            assert f.shape[1] == g.shape[0], f"chain of {[m.shape for m in self.maps]}"
+
+    @property
+    def shape(self):
+        return self.maps[0].shape[0], self.maps[-1].shape[1]
+
+    def dense(self):
+        out = self.maps[-1].dense()
+        for m in self.maps[-2::-1]:
+            out = m.dense() @ out
+        return out
+
+    def factors(self):
+        return [f for m in self.maps for f in m.factors()]
+
+    def parameters(self):
+        return sum(m.parameters() for m in self.maps)
+
+    def macs(self):
+        return sum(m.macs() for m in self.maps)
+
+    def rows(self, start, stop):
+        return Chain((self.maps[0].rows(start, stop), *self.maps[1:]))
+
+    def lower(self, b, name, x, y, **end):
+        for i, m in reversed(list(enumerate(self.maps))):
+            if i == 0:
+                m.lower(b, f"{name}.0", x, y, **end)
+            else:
+                t = b.buffer(f"{name}.t{i}", (m.shape[0],), b.inner)
+                m.lower(b, f"{name}.{i}", x, t)
+                x = t
+
+
+@dataclass(frozen=True)
+class Rows(LinearMap):
+    """Outputs one below the other, all of the same input.  labels: what to call the parts, e.g. gates."""
+
+    maps: tuple[LinearMap, ...]
+    labels: tuple[str, ...] = ()
+
+    @property
+    def shape(self):
+        return sum(m.shape[0] for m in self.maps), self.maps[0].shape[1]
+
+    def dense(self):
+        return np.vstack([m.dense() for m in self.maps])
+
+    def factors(self):
+        return [f for m in self.maps for f in m.factors()]
+
+    def parameters(self):
+        return sum(m.parameters() for m in self.maps)
+
+    def macs(self):
+        return sum(m.macs() for m in self.maps)
+
+    def _spans(self):
+        at = 0
+        for i, m in enumerate(self.maps):
+            yield (self.labels[i] if self.labels else str(i)), m, at, at + m.shape[0]
+            at += m.shape[0]
+
+    def rows(self, start, stop):
+        parts, labels = [], []
+        for label, m, lo, hi in self._spans():
+            a, z = max(start, lo), min(stop, hi)
+            if a < z:
+                parts.append(m if (a, z) == (lo, hi) else m.rows(a - lo, z - lo))
+                labels.append(label)
+        return parts[0] if len(parts) == 1 and not self.labels else Rows(tuple(parts), tuple(labels))
+
+    def lower(self, b, name, x, y, bias=None, add=None, **clip):
+        y = y.reshape(y.size)
+        for label, m, lo, hi in self._spans():
+            end = dict(clip)
+            if bias is not None:
+                end["bias"] = bias[lo:hi]
+            if add is not None:
+                end["add"] = add.reshape(add.size).slice(0, lo, hi)
+            m.lower(b, f"{name}.{label}", x, y.slice(0, lo, hi), **end)
+
+
+@dataclass(frozen=True)
+class Sum(LinearMap):
+    """f + g + ...: all but the last go into int32 partial sums on the grid of y."""
+
+    maps: tuple[LinearMap, ...]
+
+    @property
+    def shape(self):
+        return self.maps[0].shape
+
+    def dense(self):
+        return sum(m.dense() for m in self.maps)
+
+    def factors(self):
+        return [f for m in self.maps for f in m.factors()]
+
+    def parameters(self):
+        return sum(m.parameters() for m in self.maps)
+
+    def macs(self):
+        return sum(m.macs() for m in self.maps)
+
+    def rows(self, start, stop):
+        return Sum(tuple(m.rows(start, stop) for m in self.maps))
+
+    def lower(self, b, name, x, y, bias=None, add=None, **clip):
+        for i, m in enumerate(self.maps):
+            end = {"add": add} if add is not None else {}
+            if i == 0 and bias is not None:
+                end["bias"] = bias
+            if i == len(self.maps) - 1:
+                m.lower(b, f"{name}.{i}", x, y, **end, **clip)
+            else:
+                add_next = b.buffer(f"{name}.sum{i}", y.shape, SUM)
+                m.lower(b, f"{name}.{i}", x, add_next, **end)
+                add = add_next
+
+
+@dataclass(frozen=True)
+class Crop(LinearMap):
+    """The first rows and columns of a larger map: x is padded with zeros, the last outputs are dropped."""
+
+    inner: LinearMap
+    shape: tuple[int, int]
+
+    def dense(self):
+        return self.inner.dense()[: self.shape[0], : self.shape[1]]
+
+    def factors(self):
+        return self.inner.factors()
+
+    def parameters(self):
+        return self.inner.parameters()
+
+    def macs(self):
+        return self.inner.macs()
+
+    def lower(self, b, name, x, y, bias=None, add=None, **clip):
+        (m, n), (rows, columns) = self.shape, self.inner.shape
+        if columns > n:
+            padded = b.buffer(f"{name}.padded", (columns,), b.program.buffers[x.buf].fmt)
+            b.emit(Copy(f"{name}.pad", x.reshape(n), padded.slice(0, 0, n)))
+            b.emit(Load(f"{name}.zeros", padded.slice(0, n, columns), np.zeros(columns - n)))
+            x = padded
+        if rows == m:
+            end = {k: v for k, v in (("bias", bias), ("add", add)) if v is not None}
+            self.inner.lower(b, name, x, y, **end, **clip)
+            return
+        whole = b.buffer(f"{name}.whole", (rows,), SUM)
+        end = {} if bias is None else {"bias": np.concatenate([bias, np.zeros(rows - m)])}
+        self.inner.lower(b, name, x, whole, **end)
+        b.emit(Settle(f"{name}.crop", whole.slice(0, 0, m), y.reshape(m), add, **clip))
+
+
+Decompose = Callable[..., LinearMap]

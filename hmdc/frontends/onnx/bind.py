@@ -7,7 +7,7 @@ from .fold import Folded, fold
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 PROBE = 7  # steps that stand in while looking for the time axis
-MAX_STEPS = 1 << 20
+MAX_STEPS = 1 << 16
 
 
 def bind(model: onnx.ModelProto, steps: int | None, given: dict[str, tuple[int, ...]]) -> Folded:
@@ -57,8 +57,6 @@ def _declared(model: onnx.ModelProto, given: dict[str, tuple[int, ...]]) -> dict
             dims = _merge(i.name, dims, given[i.name])
         elif not i.type.tensor_type.HasField("shape"):
             raise HmdcError(f"input {i.name!r} has no shape; give it with --input-shape {i.name}=1x49x10")
-        if max((d for d in dims if isinstance(d, int)), default=1) > MAX_STEPS:
-            raise HmdcError(f"input {i.name!r} has shape {dims}; the longest axis that hmdc takes is {MAX_STEPS}")
         shapes[i.name] = tuple(dims)
     unknown = sorted(set(given) - set(shapes))
     if unknown:
@@ -95,6 +93,8 @@ def _reaches_time(f: Folded, steps: int) -> bool:
 
 def _checked(f: Folded, steps: int | None) -> Folded:
     for s in _recurrent_inputs(f):
+        if not 0 < s[0] <= MAX_STEPS:
+            raise HmdcError(f"the recurrent layers run {s[0]} steps; 1 to {MAX_STEPS} are compiled")
         if s[1] != 1:
             raise HmdcError(f"the recurrent layers get a batch of {s[1]} sequences; a microcontroller runs one stream: "
                             "export with batch 1 or a dynamic batch axis")  # fmt: skip

@@ -10,7 +10,8 @@ from onnx.reference import ReferenceEvaluator
 
 from ...errors import HmdcError
 
-MAX_ELEMENTS = 1 << 26  # of one folded constant
+MAX_CONSTANTS = 1 << 23  # numbers in all constants together: no microcontroller has as many bytes
+MAX_VALUES = 1 << 25  # numbers in all values that depend on the inputs
 # Pure functions of their inputs; control flow and random numbers are never evaluated.
 FOLDABLE = frozenset(
     """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Flatten Floor
@@ -18,6 +19,7 @@ FOLDABLE = frozenset(
     Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
     Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
+OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
 
 
 @dataclass
@@ -32,12 +34,14 @@ class Folded:
     constants: dict[str, np.ndarray] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)  # values that the nodes so far may read
+    numbers: dict[int, int] = field(default_factory=dict)  # limit -> numbers that count toward it so far
 
 
 def label(node: onnx.NodeProto) -> str:
     """What messages call a node."""
     op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    return f"node {node.name or node.output[0]!r} ({op})"
+    return f"node {node.name or ''.join(node.output[:1])!r} ({op})"
 
 
 def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Folded:
@@ -49,13 +53,42 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
     for i in graph.input:
         if i.name not in initializers:
             f.shapes[i.name], f.types[i.name] = input_shapes[i.name], i.type.tensor_type.elem_type
+            _count(f, f"input {i.name!r}", f.shapes[i.name], MAX_VALUES)
     for name, t in initializers.items():
-        _check_size(f"weights {name!r}", tuple(t.dims))
-        _set_constant(f, name, numpy_helper.to_array(t))
+        _count(f, f"weights {name!r}", tuple(t.dims), MAX_CONSTANTS)
+        _set_constant(f, name, _array(t))
+    f.known = {*f.shapes}
     for node in graph.node:
+        _check_names(f, node)
         _visit(f, node, opset)
+    for name in f.outputs:
+        if name not in f.known or f.outputs.count(name) > 1:
+            raise HmdcError(f"output {name!r} is listed twice or computed by no node; export the network again")
     _drop_dead(f)
     return f
+
+
+def _check_names(f: Folded, node: onnx.NodeProto) -> None:
+    """Every value is written once, and before it is read."""
+    for v in node.input:
+        if v and v not in f.known:
+            raise HmdcError(f"{label(node)} reads {v!r}, which nothing before it computes; export the network again")
+    for v in node.output:
+        if v in f.known:
+            raise HmdcError(f"{label(node)} writes {v!r}, which exists before it; export the network again")
+        f.known |= {v} - {""}
+
+
+def _array(t: onnx.TensorProto) -> np.ndarray:
+    try:
+        a = numpy_helper.to_array(t)
+    except Exception as e:  # whatever numpy says of data that do not fill the shape
+        raise HmdcError(
+            f"weights {t.name!r} of shape {list(t.dims)} cannot be read: {e}; export the network again"
+        ) from e
+    if a.dtype.kind in "OSUc":
+        raise HmdcError(f"weights {t.name!r} have type {a.dtype}; numbers are compiled")
+    return a
 
 
 def _set_constant(f: Folded, name: str, value: np.ndarray) -> None:
@@ -64,9 +97,12 @@ def _set_constant(f: Folded, name: str, value: np.ndarray) -> None:
     f.types[name] = helper.np_dtype_to_tensor_dtype(value.dtype)
 
 
-def _check_size(what: str, shape: tuple[int, ...]) -> None:
-    if prod(shape) > MAX_ELEMENTS or min(shape, default=1) < 0:
-        raise HmdcError(f"{what} would have shape {list(shape)}; the most is {MAX_ELEMENTS} elements")
+def _count(f: Folded, what: str, shape: tuple[int, ...], most: int) -> None:
+    """Refuse what a small file can make large."""
+    f.numbers[most] = f.numbers.get(most, 0) + prod(shape)
+    if min(shape, default=1) < 0 or f.numbers[most] > most:
+        raise HmdcError(f"{what} has shape {list(shape)}, {f.numbers[most]} numbers with all before it; "
+                        f"at most {most} are compiled")  # fmt: skip
 
 
 def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
@@ -78,16 +114,22 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         return _set_constant(f, node.output[0], _evaluate(f, node, opset)[0])
     _infer(f, node, opset)
     if constant:
-        for name in node.output:
-            if name and name in f.shapes:
-                _check_size(label(node), f.shapes[name])
-            elif name and node.op_type not in ("Reshape", "Range", "Slice"):
+        for name in filter(None, node.output):
+            if f.types.get(name, onnx.TensorProto.UNDEFINED) in OTHER:
+                raise HmdcError(f"{label(node)} gives text or nothing; numbers are compiled")
+            if name in f.shapes:
+                _count(f, label(node), f.shapes[name], MAX_CONSTANTS)
+            elif node.op_type not in ("Reshape", "Slice"):
                 raise HmdcError(f"{label(node)}: the size of its result cannot be bounded")
         for name, value in zip(node.output, _evaluate(f, node, opset)):
             if name:
                 _set_constant(f, name, np.asarray(value))
     else:
         f.nodes.append(node)
+        for name in f.shapes.keys() & {*node.output}:
+            _count(f, f"{label(node)}: its result", f.shapes[name], MAX_VALUES)
+            if 0 in f.shapes[name]:
+                raise HmdcError(f"{label(node)} gives nothing: its result has shape {list(f.shapes[name])}")
 
 
 def _shape_op(node: onnx.NodeProto, shape: tuple[int, ...]) -> np.ndarray:
@@ -116,6 +158,7 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     if (
         node.domain not in ("", "ai.onnx")
         or not defs.has(node.op_type)
+        or any(a.HasField("g") or a.graphs for a in node.attribute)
         or any(v and v not in f.shapes for v in node.input)
     ):
         return

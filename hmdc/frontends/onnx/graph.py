@@ -13,6 +13,8 @@ from .fold import Folded, label
 TRANSLATORS: dict[str, Callable[["Graph", onnx.NodeProto], None]] = {}
 
 WHOLE = "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras"
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
+
 HINTS = {
     "If": "export one branch only (torch.export, or a model without data-dependent branches)",
     "Loop": WHOLE,
@@ -53,6 +55,9 @@ class Graph:
 
     def floats(self, node: onnx.NodeProto, value: str) -> np.ndarray:
         """A constant as finite float64."""
+        if self.folded.constants[value].dtype.kind in "biu":
+            raise refuse(node, f"its constant {value!r} has type {self.folded.constants[value].dtype}",
+                         "export the network with float weights")  # fmt: skip
         a = self.folded.constants[value].astype(np.float64)
         if not np.isfinite(a).all():
             raise refuse(
@@ -75,11 +80,15 @@ class Graph:
     def fresh(self, shape: tuple[int, ...]) -> str:
         """A new value between two layers."""
         self._fresh += 1
-        name = f"#{self._fresh}"
+        while (name := f"#{self._fresh}") in self.folded.known:
+            self._fresh += 1
         self.folded.shapes[name] = tuple(shape)
         return name
 
     def add(self, op: str, name: str, inputs, outputs, source: onnx.NodeProto, weights=None, **attrs) -> None:
+        for v in inputs:
+            if v in self.folded.constants:
+                raise refuse(source, f"is applied to the constant {v!r}", "fold it when exporting the network")
         self.nodes.append(Node(op, name, tuple(inputs), tuple(outputs), attrs, weights or {}, label(source)))
 
     def reshape(self, node: onnx.NodeProto, x: str, y: str, shape=None) -> None:
@@ -123,6 +132,10 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
         raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")
     used = {v for n in g.nodes for v in n.inputs}
     inputs = {v: s for v, s in folded.inputs.items() if v in used or v in folded.outputs}
+    for v in inputs:
+        if folded.types[v] not in FLOATS:
+            name = onnx.TensorProto.DataType.Name(folded.types[v])
+            raise HmdcError(f"input {v!r} has type {name}; float inputs are compiled")
     return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path)
 
 

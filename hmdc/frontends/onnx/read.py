@@ -10,8 +10,8 @@ from onnx import external_data_helper, inliner
 
 from ...errors import HmdcError
 
-MAX_FILE = 1 << 29  # bytes; far beyond what any microcontroller stores
-STANDARD = ("", "ai.onnx")
+MAX_BYTES = 1 << 27  # of a model, external weights included; far beyond what any microcontroller stores
+MAX_NODES = 1 << 16
 
 
 def read(path: Path) -> tuple[onnx.ModelProto, str]:
@@ -24,18 +24,42 @@ def read(path: Path) -> tuple[onnx.ModelProto, str]:
         raise HmdcError(f"{path} is not a readable ONNX file (truncated or damaged); export it again") from e
     if not model.HasField("graph") or not model.graph.output:
         raise HmdcError(f"{path} holds no ONNX graph; export it again")
+    if model.functions:
+        _check_functions(path, model)
+        model = inliner.inline_local_functions(model)
+    left = MAX_BYTES
     for tensor in _tensors(model.graph):
         if external_data_helper.uses_external_data(tensor):
-            digest.update(_load_external(path, tensor))
-    if model.functions:
-        model = inliner.inline_local_functions(model)
+            content = _load_external(path, tensor, left)
+            left -= len(content)
+            digest.update(content)
     return model, digest.hexdigest()
+
+
+def _check_functions(path: Path, model: onnx.ModelProto) -> None:
+    """Inlining terminates, and few functions do not become many nodes."""
+    bodies, sizes = {(f.domain, f.name): f.node for f in model.functions}, {}
+
+    def size(nodes, callers: tuple) -> int:
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in callers:
+                raise HmdcError(f"{path}: function {node.op_type!r} calls itself; export the network without functions")
+            if key in bodies and key not in sizes:
+                sizes[key] = size(bodies[key], (*callers, key))
+            total += sizes.get(key, 1)
+            total += sum(size(g.node, callers) for a in node.attribute for g in (a.g, *a.graphs))
+        return total
+
+    if (nodes := size(model.graph.node, ())) > MAX_NODES:
+        raise HmdcError(f"{path}: its functions stand for {nodes} nodes; the most is {MAX_NODES}")
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise HmdcError(f"{path} has {path.stat().st_size} bytes; the most that hmdc reads is {MAX_FILE}")
+        if path.stat().st_size > MAX_BYTES:
+            raise HmdcError(f"{path} has {path.stat().st_size} bytes; the most that hmdc reads is {MAX_BYTES}")
         return path.read_bytes()
     except OSError as e:
         raise HmdcError(f"{path} cannot be read: {e.strerror}") from e
@@ -44,13 +68,12 @@ def _bytes(path: Path) -> bytes:
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
     for node in graph.node:
-        for a in node.attribute:
-            if a.type == onnx.AttributeProto.TENSOR:
-                yield a.t
+        for a in node.attribute:  # whatever the attribute says it is
+            yield from (a.t, *a.tensors, a.sparse_tensor.values, a.sparse_tensor.indices)
 
 
-def _load_external(path: Path, tensor: onnx.TensorProto) -> bytes:
-    """Read a tensor from its file beside the model into raw_data; returns its bytes."""
+def _load_external(path: Path, tensor: onnx.TensorProto, most: int) -> bytes:
+    """Read a tensor from its file beside the model into raw_data; returns its bytes, at most so many."""
     info = {e.key: e.value for e in tensor.external_data}
     location = info.get("location", "")
     parts = PurePosixPath(location).parts + PureWindowsPath(location).parts
@@ -68,7 +91,9 @@ def _load_external(path: Path, tensor: onnx.TensorProto) -> bytes:
         length = int(info.get("length", size - offset))
     except ValueError as e:
         raise HmdcError(f"{path}: weights {tensor.name!r} have no valid offset and length") from e
-    if offset < 0 or length < 0 or offset + length > size or length > MAX_FILE:
+    if length > most:
+        raise HmdcError(f"{path}: weights {tensor.name!r} have {length} bytes; {most} of {MAX_BYTES} are left for them")
+    if offset < 0 or length < 0 or offset + length > size:
         raise HmdcError(
             f"{path}: weights {tensor.name!r} need bytes {offset}..{offset + length} of {location!r}, which has {size}"
         )
