@@ -6,7 +6,9 @@ from math import prod
 
 import numpy as np
 
+from .errors import HmdcError
 from .kernels import Copy, Kernel, Load, Rescale
+from .linear import Dense
 from .program import WIDE, Block, Buffer, Format, Program, View, row_major
 
 
@@ -51,12 +53,21 @@ class Builder:
     @property
     def inner(self) -> Format:
         """Temporaries between the factors of a structured matrix."""
-        return WIDE
+        return replace(WIDE, clip=True, flexible="inner") if self.narrow else WIDE
+
+    @property
+    def joined(self) -> Format:
+        """The buffer [x; h] that a joined matrix reads: two ranges on one grid."""
+        return replace(WIDE, clip=True, flexible="joined") if self.narrow else WIDE
 
     @property
     def narrow(self) -> bool:
         """Whether activations have fewer bits than carried states."""
         return self.program.precision == "int8"
+
+    def is_joined(self, layer: str) -> bool:
+        """Whether one matrix on [x; h] takes the place of the layer's two."""
+        return f"{layer}.wu" in self.maps
 
     @contextmanager
     def function(self, name: str):
@@ -98,7 +109,7 @@ class Builder:
         fmt = fmt or self.formats.get(value) or self.activation
         if value not in self.outputs:
             return self.buffer(name, shape, fmt)
-        v = self.buffer(self.outputs[value], shape, replace(fmt, clip=False), "output")
+        v = self.buffer(self.outputs[value], shape, replace(self.activation_of(fmt), clip=False), "output")
         self.targets[value] = v
         return v
 
@@ -118,10 +129,17 @@ class Builder:
         """
         m = self.maps[matrix]
         m = m.rows(*rows) if rows else m
-        if (p, q) != (1, 1):
-            m = replace(m, p=p, q=q)
         name = f"{matrix.split('.')[0]}.{part}" if part else matrix
-        m.lower(self, name, x, y, **end)
+        if (p, q) == (1, 1):
+            m.lower(self, name, x, y, **end)
+        elif isinstance(m, Dense):
+            replace(m, p=p, q=q).lower(self, name, x, y, **end)
+        elif q == 1:
+            with self.loop(p):
+                x, y = (v.reshape(p, v.size // p).step(0, False) for v in (x, y))
+                m.lower(self, name, x.reshape(x.size), y.reshape(y.size), **end)
+        else:
+            raise HmdcError(f"{matrix} multiplies an inner axis; only a dense matrix does that")
 
     def activation_of(self, fmt: Format) -> Format:
         """The format of a graph output that copies a value of format `fmt`."""

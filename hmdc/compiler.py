@@ -4,20 +4,25 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__, data, frontends, recipe
+import numpy as np
+
+from . import __version__, data, factor_file, frontends, recipe, widths
 from .check import check
 from .errors import HmdcError
 from .lower import MODES, lower
 from .model import Model
+from .moments import second_moments
 from .names import prefix
 from .place import place
 from .program import Program
-from .quantize import Scales, observe, quantize, scales
+from .quantize import observe, quantize, scales
 from .render import Renderer, state_bytes
 from .report import measure
+from .streaming import roles
 from .target import TARGETS
 
 PRECISIONS = ("int8", "int16", "float32")
@@ -50,31 +55,44 @@ def compile(
     mode: str = "auto",
     steps: int | None = None,
     input_shapes: dict[str, tuple[int, ...]] | None = None,
+    compress: Sequence[str] = (),
+    factors: str | Path | None = None,
 ) -> Build:
-    """Compile a network file to OUT/NAME.c, NAME.h and NAME.json.  Raises HmdcError; then nothing is written."""
+    """Compile a network file to OUT/NAME.c, NAME.h and NAME.json.  Raises HmdcError; then nothing is written.
+
+    compress: recipes, see recipe.py.  factors: a file of trained factors, see docs/compression.md.
+    """
     _known("--target", target, TARGETS)
     _known("--precision", precision, PRECISIONS)
     _known("--mode", mode, MODES)
     _writable(Path(out))
     network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes)
     name = _name(name, network.path)
-    floats = check(lower(network, recipe.apply(network), precision, mode))
-    grid: Scales = {}
-    program = floats
-    if precision != "float32":
-        grid = scales(floats, observe(floats, _calibration(network, floats, calibration)))
-        program = check(quantize(floats, grid))
-    files, report = _generate(network, floats, program, name, target)
-    options = {
-        "version": __version__,
-        "name": name,
-        "target": target,
-        "precision": precision,
-        "mode": mode,
-        "scales": grid,
-    }
-    _write(Path(out), name, files, report, network, options)
+    samples = _calibration(network, precision, calibration)
+    given = factor_file.read(factors) if factors else {}
+    assignments = recipe.assign(network, recipe.read(compress), given)
+    network, assignments = recipe.reorder(network, assignments)
+    moments = second_moments(network, samples, recipe.needs_moments(assignments))
+    maps = recipe.decompose(assignments, moments, given)
+    floats = check(lower(network, maps, precision, mode))
+    program, chosen = _integers(floats, samples)
+    files, report = _generate(network, assignments, maps, program, name, target)
+    options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
+               "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
+    _write(Path(out), name, files, report, network, options, recipe.factors(assignments, maps))
     return Build(Path(out), name, network, program, report)
+
+
+def _integers(floats: Program, samples: dict[str, np.ndarray]) -> tuple[Program, dict]:
+    """The program that is rendered, and what calibration decided: which buffers are narrow, and all scales."""
+    if floats.precision == "float32":
+        return floats, {"narrow": [], "scales": {}}
+    inputs = data.to_integers(floats, samples)
+    ranges = observe(floats, inputs)
+    slim = widths.choose(floats, ranges, inputs)
+    floats = widths.narrow(floats, slim)
+    grid = scales(floats, ranges)
+    return check(quantize(floats, grid)), {"narrow": list(slim), "scales": grid}
 
 
 def load(path: str | Path) -> Build:
@@ -85,22 +103,27 @@ def load(path: str | Path) -> Build:
     except HmdcError:
         raise
     except Exception as e:  # damaged files can break the readers and the checks anywhere
-        reason = f"{type(e).__name__}: {e}"
-        what = "is damaged" if (path / PRIVATE).is_dir() else "is no folder that hmdc compile made"
-        raise HmdcError(f"{path} {what} ({reason}); run hmdc compile MODEL -o {path}") from e
+        if not (path / PRIVATE).is_dir():
+            raise HmdcError(f"{path} is no folder that hmdc compile made; run hmdc compile MODEL -o {path}") from e
+        raise HmdcError(f"{path} is damaged ({e}); run hmdc compile MODEL -o {path}") from e
 
 
 def _restore(path: Path) -> Build:
     options = json.loads((path / PRIVATE / "build").read_text())
     if options["version"] != __version__:
         raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
-    name = _name(options["name"], "")
+    name = prefix(options["name"])
     report = json.loads((path / f"{name}.json").read_text())
     _known("target", report["target"], TARGETS)
     grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
     network = Model.restore(path / PRIVATE / "model.npz")
-    floats = check(lower(network, recipe.apply(network), options["precision"], options["mode"]))
-    program = floats if options["precision"] == "float32" else check(quantize(floats, grid))
+    nodes = {n.name: n for n in network.nodes}
+    assignments = {a["matrix"]: recipe.Assignment.restore(a, nodes) for a in options["assignments"]}
+    with np.load(path / PRIVATE / "factors.npz", allow_pickle=False) as arrays:
+        maps = recipe.decompose(assignments, {}, dict(arrays))
+    floats = check(lower(network, maps, options["precision"], options["mode"]))
+    slim = widths.narrow(floats, tuple(options["narrow"]))
+    program = floats if options["precision"] == "float32" else check(quantize(slim, grid))
     build = Build(path, name, network, program, report)
     if report["ram_bytes"] != state_bytes(program, place(program)):
         raise HmdcError(f"{path / name}.json is not the one that was compiled; run hmdc compile again")
@@ -122,24 +145,26 @@ def _name(name: str | None, path: str) -> str:
     return name
 
 
-def _calibration(model: Model, program: Program, path) -> dict:
+def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
+    """Real inputs by name; empty for float32 without a file."""
     first = next(iter(model.inputs))
+    if path is None and precision == "float32":
+        return {}
     if path is None:
         shape = ", ".join(map(str, model.inputs[first]))
         raise HmdcError(
-            f"--precision {program.precision} needs typical inputs: --calibration DATA.npz; "
+            f"--precision {precision} needs typical inputs: --calibration DATA.npz; "
             f"{data.how_to(first)}, shape (samples, {shape})"
         )
-    optional = {p.name for p in program.inputs if p.kind == "state"}
-    return data.to_integers(program, data.load(Path(path), model.inputs, optional).inputs)
+    return data.load(Path(path), model.inputs, set(roles(model).states)).inputs
 
 
-def _generate(model: Model, floats: Program, program: Program, name: str, target: str) -> tuple[dict[str, str], dict]:
+def _generate(model: Model, assignments, maps, program: Program, name: str, target: str) -> tuple[dict, dict]:
     """C texts by suffix, and the report."""
     plan = place(program)
     renderer = Renderer(program, plan, name)
     renderer.collect()
-    report = measure(model, floats, program, plan, renderer, target)
+    report = measure(model, assignments, maps, program, plan, renderer, target)
     figures = {
         "FLASH_BYTES": (report["flash_bytes"], "upper estimate for -O3: constants and code"),
         "RAM_BYTES": (state_bytes(program, plan), "one state struct"),
@@ -150,11 +175,14 @@ def _generate(model: Model, floats: Program, program: Program, name: str, target
 
 
 def _header(model: Model, report: dict, name: str) -> list[str]:
+    rows = [m for layer in report["layers"] for m in layer["matrices"]]
+    structured = {m["name"]: m["structure"] for m in rows if m["structure"] != "dense"}
     per_step = "" if report["macs_per_step"] is None else f"{report['macs_per_step']} per step, "
     return [
         f"{name}: generated by hmdc {__version__} for {report['target']}, {report['precision']}.",
         f"Model sha256 {report['model_sha256']}.",
-        f"Recipe: dense.  Multiply-accumulates: {per_step}{report['macs']} per sequence of {model.steps} steps.",
+        f"Recipe: {', '.join(f'{m}={s}' for m, s in structured.items()) or 'dense'}.",
+        f"Multiply-accumulates: {per_step}{report['macs']} per sequence of {model.steps} steps.",
         f"Bytes: weights {report['weights_bytes']}, RAM {report['ram_bytes']}, scratch {report['scratch_bytes']}.",
         "",
         "This file belongs to you, the user of hmdc; use it under any terms you like.",
@@ -170,7 +198,8 @@ def _writable(out: Path) -> None:
         raise HmdcError(f"{out} exists and was not made by hmdc; choose another folder or remove it")
 
 
-def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Model, options: dict) -> None:
+def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Model, options: dict,
+           factors: dict[str, np.ndarray]) -> None:  # fmt: skip
     """All or nothing: a folder beside `out` takes its place when it is complete."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -181,6 +210,7 @@ def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Mod
             (fresh / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
             (fresh / PRIVATE).mkdir()
             model.save(fresh / PRIVATE / "model.npz")
+            np.savez(fresh / PRIVATE / "factors.npz", **factors)
             (fresh / PRIVATE / "build").write_text(json.dumps(options))
             fresh.chmod(0o777 & ~_umask())
             _swap(fresh, out)

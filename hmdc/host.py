@@ -38,7 +38,12 @@ class Host:
         self._folder = tempfile.TemporaryDirectory(prefix="hmdc-host-")
         self._ffi = cffi.FFI()
         self._ffi.cdef(self._declarations() + more)
-        self.lib = self._ffi.dlopen(str(compile_shared(source, Path(self._folder.name))))
+        library = compile_shared(source, Path(self._folder.name))
+        try:
+            self.lib = self._ffi.dlopen(str(library))
+        except OSError as e:
+            reason = str(e).split(f"{library}: ")[-1].split(". ")[0]
+            raise HmdcError(f"{source.name} cannot be loaded: {reason}; run hmdc compile again") from e
         self._state = self._ffi.new("int32_t[]", -(-ram_bytes // 4))
         self._names = c_names(program, source.stem)
 
@@ -54,7 +59,10 @@ class Host:
 
     def _call(self, entry: str, *arrays: np.ndarray) -> int | None:
         pointers = [self._ffi.cast("void *", a.ctypes.data) for a in arrays]
-        return getattr(self.lib, f"{self.prefix}_{entry}")(self._state, *pointers)
+        function = getattr(self.lib, f"{self.prefix}_{entry}", None)
+        if function is None:
+            raise HmdcError(f"{self.prefix}.c has no function {self.prefix}_{entry}; run hmdc compile again")
+        return function(self._state, *pointers)
 
     def reset(self, states: dict[str, np.ndarray]) -> None:
         self._call("reset")

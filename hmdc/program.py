@@ -15,6 +15,7 @@ class Format:
     symmetric: zero point 0.  clip: outliers may be cut off when that lowers the error.  power_of_two: the scale is
     rounded up to one.
     least: smallest scale.  headroom: room for values beyond those of the calibration (16 bits only).
+    flexible: a name, if 8 bits are enough where they cost no accuracy; buffers of one name are decided together.
     """
 
     bits: int = 8
@@ -25,6 +26,7 @@ class Format:
     power_of_two: bool = False
     least: float = 0.0
     headroom: float = 1.25
+    flexible: str = ""
 
 
 GATE = Format(16, scale=2.0**-12)  # pre-activations of saturating functions: +-8

@@ -1,16 +1,274 @@
-"""Which structure each weight matrix gets."""
+"""Which structure each weight matrix gets: recipes are parsed, matched to matrices and applied.
+
+A recipe is `[pattern=]structure(options)`.  Patterns are shell globs over the names of matrices: LAYER.w (input),
+LAYER.u (recurrent), LAYER.wu (joined [W U] on [x; h]), and LAYER of a dense layer.  Later recipes win.
+"""
+
+import ast
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
 
 from .cells import CELLS
-from .linear import Dense, LinearMap
-from .model import Model
+from .errors import HmdcError
+from .linear import STRUCTURES, Dense, LinearMap, Rows
+from .model import Model, Node
+
+RECIPE = re.compile(r"(?:(?P<pattern>[^=()\s]+)\s*=\s*)?(?P<call>\w+\s*(?:\(.*\))?)", re.DOTALL)
+LONGEST = 1000  # characters of one recipe
+SHARED = ("ratio", "stacked", "weighted")  # options that every structure takes
 
 
-def apply(model: Model) -> dict[str, LinearMap]:
-    """Matrix name -> map, for every matrix: NAME.w and NAME.u of a recurrent layer, NAME of a dense one."""
-    maps: dict[str, LinearMap] = {}
-    for node in model.nodes:
-        if node.op in CELLS:
-            maps |= {f"{node.name}.{k}": Dense(node.weights[k]) for k in ("w", "u")}
-        elif node.op == "dense":
-            maps[node.name] = Dense(node.weights["w"])
-    return maps
+@dataclass(frozen=True)
+class Recipe:
+    """options: those of the structure, and ratio, stacked, weighted.  text: as the user wrote it."""
+
+    pattern: str | None
+    structure: str
+    options: dict
+    text: str
+
+
+@dataclass
+class Assignment:
+    """What one matrix becomes.  gates: the cell's gate names, or () for a dense layer and for all gates stacked."""
+
+    matrix: str
+    node: Node
+    structure: str = "dense"
+    options: dict = field(default_factory=dict)
+    gates: tuple[str, ...] = ()
+
+    def as_json(self) -> dict:
+        return {"matrix": self.matrix, "layer": self.node.name, "structure": self.structure, "options": self.options,
+                "gates": self.gates}  # fmt: skip
+
+    @classmethod
+    def restore(cls, saved: dict, nodes: dict[str, Node]) -> "Assignment":
+        options = {k: _tuples(v) for k, v in saved["options"].items()}
+        return cls(saved["matrix"], nodes[saved["layer"]], saved["structure"], options, tuple(saved["gates"]))
+
+
+def parse(text: str) -> Recipe:
+    """Raises HmdcError that shows the recipe and what is wrong with it."""
+    match = RECIPE.fullmatch(text.strip())
+    if match is None or len(text) > LONGEST:
+        raise HmdcError(
+            f"recipe {text[:80]!r}: write [pattern=]structure(option=value), e.g. lstm*=kronecker(ratio=16)"
+        )
+    call = match["call"] if match["call"].endswith(")") else match["call"] + "()"
+    try:
+        tree = ast.parse(call, mode="eval").body
+        assert isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args
+        options = {k.arg: ast.literal_eval(k.value) for k in tree.keywords if k.arg}
+        assert len(options) == len(tree.keywords)
+    except (SyntaxError, ValueError, AssertionError, RecursionError, MemoryError) as e:
+        raise HmdcError(f"recipe {text!r}: options are name=value with numbers and tuples, e.g. left=(59, 8)") from e
+    return checked(match["pattern"], tree.func.id, options, text)
+
+
+def checked(pattern: str | None, structure: str, options: dict, text: str) -> Recipe:
+    if structure not in STRUCTURES:
+        raise HmdcError(f"recipe {text!r}: no structure {structure!r}; known are {', '.join(STRUCTURES)}")
+    known = [p for p in signature(STRUCTURES[structure].decompose).parameters if p not in ("w", "moment")]
+    for name in options:
+        if name not in (*known, *SHARED):
+            raise HmdcError(
+                f"recipe {text!r}: {structure} has no option {name!r}; known are {', '.join((*known, *SHARED))}"
+            )
+    ratio = options.get("ratio", 1)
+    if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 1 <= ratio <= 1e9:
+        raise HmdcError(f"recipe {text!r}: ratio={ratio!r} is no number of 1 or more")
+    return Recipe(pattern, structure, options, text)
+
+
+def read(texts: Sequence[str]) -> list[Recipe]:
+    """Recipes from the command line; `@file.toml` stands for the ones in a file.
+
+    The file has a list of tables `[[compress]]` with structure, optional pattern, and the options as further keys.
+    """
+    recipes = []
+    for text in texts:
+        recipes += _from_file(Path(text[1:])) if text.startswith("@") else [parse(text)]
+    return recipes
+
+
+def _from_file(path: Path) -> list[Recipe]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))["compress"]
+        assert isinstance(tables, list) and all(isinstance(t, dict) and "structure" in t for t in tables)
+    except OSError as e:
+        raise HmdcError(f"recipe file {path} cannot be read: {e.strerror}") from e
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, AssertionError) as e:
+        raise HmdcError(
+            f"recipe file {path} needs tables [[compress]] with structure = ..., pattern = ... ({e})"
+        ) from e
+    return [
+        checked(t.pop("pattern", None), str(t.pop("structure")), {k: _tuples(v) for k, v in t.items()}, f"@{path}")
+        for t in (dict(t) for t in tables)
+    ]
+
+
+def _tuples(value):
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def matrices(node: Node) -> dict[str, np.ndarray]:
+    """Name -> matrix, dense, of one layer; both the separate and the joined form of a recurrent one."""
+    if node.op in CELLS:
+        w, u = node.weights["w"], node.weights["u"]
+        return {f"{node.name}.w": w, f"{node.name}.u": u, f"{node.name}.wu": np.hstack([w, u])}
+    return {node.name: node.weights["w"]} if node.op == "dense" else {}
+
+
+def assign(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, Assignment]:
+    """Matrix name -> what it becomes.  A layer has either .w and .u or .wu.
+
+    given: trained factors by name; their matrices get the structure that the names tell, after all recipes.
+    """
+    out: dict[str, Assignment] = {}
+    layers = [n for n in model.nodes if matrices(n)]
+    for node in layers:
+        names = [m for m in matrices(node) if not m.endswith(".wu")]
+        out |= {m: Assignment(m, node, gates=_gates(node)) for m in names}
+    for recipe in recipes:
+        hit = False
+        for node in layers:
+            for name in _matched(recipe, node):
+                hit = True
+                _put(out, name, node, recipe)
+        if not hit:
+            known = ", ".join(m for n in layers for m in matrices(n))
+            raise HmdcError(f"recipe {recipe.text!r} matches no matrix; there are {known}")
+    for name, node, structure, stacked in _given(layers, given):
+        _put(out, name, node, Recipe(name, structure, {"stacked": stacked}, f"factors {name}"))
+    return out
+
+
+def _given(layers: list[Node], given: dict[str, np.ndarray]) -> list[tuple[str, Node, str, bool]]:
+    """(matrix, layer, structure, stacked) of every matrix that named factors describe."""
+    places = {name: node for node in layers for name in matrices(node)}
+    prefixes = {getattr(s, "prefix", name): name for name, s in STRUCTURES.items()}
+    found = {}
+    for key in given:
+        name = max((m for m in places if key.startswith(m + ".")), key=len, default=None)
+        words = key.removeprefix(f"{name}.").split(".")
+        gate = name is not None and words[0] in _gates(places[name])
+        structure = prefixes.get(words[gate]) if len(words) > gate else None
+        if name is None or structure is None:
+            raise HmdcError(f"factor {key!r} belongs to no matrix and structure; matrices are {', '.join(places)}, "
+                            f"structures {', '.join(prefixes)}")  # fmt: skip
+        found[name] = (name, places[name], structure, bool(_gates(places[name])) and not gate)
+    return list(found.values())
+
+
+def _gates(node: Node) -> tuple[str, ...]:
+    return CELLS[node.op].gates if node.op in CELLS else ()
+
+
+def _matched(recipe: Recipe, node: Node) -> list[str]:
+    """Names of the matrices of one layer that a recipe means."""
+    if recipe.pattern is None:
+        return [f"{node.name}.wu"] if node.op in CELLS else []
+    if fnmatchcase(node.name, recipe.pattern):
+        return [f"{node.name}.wu"] if node.op in CELLS else [node.name]
+    found = [m for m in matrices(node) if fnmatchcase(m, recipe.pattern)]
+    return [m for m in found if not m.endswith(".wu") or len(found) == 1]
+
+
+def _put(out: dict[str, Assignment], name: str, node: Node, recipe: Recipe) -> None:
+    options = {k: v for k, v in recipe.options.items() if k != "stacked"}
+    stacked = bool(recipe.options.get("stacked", False))
+    if stacked and node.op == "gru" and not name.endswith(".w"):
+        candidate = "r * h apart from x" if node.attrs["linear_before_reset"] else "[x; r * h]"
+        raise HmdcError(f"{name}: stacked=True is impossible for a GRU: its candidate gate reads {candidate}, "
+                        "the other gates [x; h]; leave stacked out")  # fmt: skip
+    layer = node.name
+    if name.endswith(".wu") and recipe.structure == "dense":  # two dense halves keep a scale each
+        out.pop(name, None)
+        out |= {f"{layer}.{k}": Assignment(f"{layer}.{k}", node, gates=_gates(node)) for k in "wu"}
+        return
+    if name.endswith(".wu"):
+        out.pop(f"{layer}.w", None)
+        out.pop(f"{layer}.u", None)
+    elif out.pop(f"{layer}.wu", None):
+        out |= {f"{layer}.{k}": Assignment(f"{layer}.{k}", node, gates=_gates(node)) for k in "wu"}
+    out[name] = Assignment(name, node, recipe.structure, options, () if stacked else _gates(node))
+
+
+def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray], given=None) -> dict[str, LinearMap]:
+    """Matrix name -> map.
+
+    moments: matrix name -> second moment of its input, where the recipe says weighted=True.  given: factors by name;
+    matrices that have some are built from them exactly, without decomposing anything.
+    """
+    out = {}
+    for name, a in assignments.items():
+        mine = {k: v for k, v in (given or {}).items() if k.startswith(f"{name}.")}
+        out[name] = _from_factors(a, mine) if mine else _decompose(a, moments.get(name))
+    return out
+
+
+def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
+    w = matrices(a.node)[a.matrix]
+    if a.structure == "dense":
+        return Dense(w)
+    structure = STRUCTURES[a.structure]
+    parts = np.split(w, len(a.gates)) if a.gates else [w]
+    options = {k: v for k, v in a.options.items() if k not in SHARED}
+    if not a.options.get("weighted"):
+        moment = None
+    try:
+        if "ratio" in a.options:
+            options = structure.size(parts[0].shape, a.options["ratio"]) | options
+        maps = tuple(structure.decompose(p, moment=moment, **options) for p in parts)
+    except HmdcError as e:
+        raise HmdcError(f"{a.matrix} is {'x'.join(map(str, parts[0].shape))}: {e}") from e
+    except (TypeError, ValueError) as e:
+        raise HmdcError(f"{a.matrix}: {a.structure} cannot take the options {options}: {e}") from e
+    return Rows(maps, a.gates) if a.gates else maps[0]
+
+
+def needs_moments(assignments: dict[str, Assignment]) -> list[str]:
+    return [name for name, a in assignments.items() if a.options.get("weighted")]
+
+
+def factors(assignments: dict[str, Assignment], maps: dict[str, LinearMap]) -> dict[str, np.ndarray]:
+    """Everything that was decomposed, by name: lstm.wu.i.kron.0 is factor 0 of gate i of the joined matrix of lstm."""
+    out = {}
+    for name, a in assignments.items():
+        if a.structure == "dense":
+            continue
+        parts = zip(a.gates, maps[name].maps) if a.gates else [("", maps[name])]
+        for gate, m in parts:
+            prefix = f"{name}.{gate}." if gate else f"{name}."
+            out |= {prefix + k: v for k, v in STRUCTURES[a.structure].factors(m).items()}
+    return out
+
+
+def _from_factors(a: Assignment, arrays: dict[str, np.ndarray]) -> LinearMap:
+    """arrays: all factors whose names begin with the matrix."""
+    w = matrices(a.node)[a.matrix]
+    shape = (w.shape[0] // max(1, len(a.gates)), w.shape[1])
+    maps = []
+    for gate in a.gates or ("",):
+        prefix = f"{a.matrix}.{gate}." if gate else f"{a.matrix}."
+        mine = {k.removeprefix(prefix): np.asarray(v, np.float64) for k, v in arrays.items() if k.startswith(prefix)}
+        try:
+            maps.append(STRUCTURES[a.structure].from_factors(mine, shape))
+        except HmdcError as e:
+            raise HmdcError(f"factors {prefix}*: {e}") from e
+        except (KeyError, ValueError) as e:
+            raise HmdcError(f"factors {prefix}*: there are {sorted(mine)}, which are no {a.structure} ({e})") from e
+    return Rows(tuple(maps), a.gates) if a.gates else maps[0]
+
+
+def reorder(model: Model, assignments: dict[str, Assignment]) -> tuple[Model, dict[str, Assignment]]:
+    """Give hidden units the order that a structure prefers, where every consumer of the layer can follow."""
+    return model, assignments

@@ -5,7 +5,8 @@ import json
 from .cells import CELLS
 from .errors import NotStreamable
 from .kernels import Kernel
-from .model import Model
+from .linear import LinearMap, describe
+from .model import Model, Node
 from .paths import RUNTIME_C
 from .place import Plan
 from .program import Program
@@ -15,14 +16,21 @@ from .streaming import frame, roles
 CALL_BYTES, ENTRY_BYTES, ENTRY_STACK = 18, 24, 48  # code of one call line, of one entry; frames above a kernel
 
 
-def measure(model: Model, floats: Program, program: Program, plan: Plan, rendered: Renderer, target: str) -> dict:
-    """The content of NAME.json.  floats: the program before quantization.
+def measure(model: Model, assignments, maps, program: Program, plan: Plan, rendered: Renderer, target: str) -> dict:
+    """The content of NAME.json.
 
     flash_bytes: constants, exact, plus code; code and stack_bytes are upper estimates from runtime_c/code_size.json,
-    measured per kernel with arm-none-eabi-gcc -O3; `hmdc bench` measures the whole network.
+    measured per kernel with arm-none-eabi-gcc -O3; `hmdc bench` measures the whole network.  Ratios are before / after:
+    of matrix parameters, and of bytes with biases, scales, indices and padding.
     """
     code, stack = code_size(program, rendered)
     per_step, total = macs(program)
+    layers = [
+        _layer(node, [a for a in assignments.values() if a.node.name == node.name], maps, program)
+        for node in model.nodes
+        if node.op in CELLS or node.op == "dense"
+    ]
+    rows = [m for layer in layers for m in layer["matrices"]]
     return {
         "model_sha256": model.sha256,
         "target": target,
@@ -34,8 +42,14 @@ def measure(model: Model, floats: Program, program: Program, plan: Plan, rendere
         "weights_bytes": weights_bytes(program, list(program.calls())),
         "macs_per_step": per_step,
         "macs": total,
-        "layers": [_layer(node, program) for node in model.nodes if node.op in CELLS or node.op == "dense"],
+        "ratio": _ratio(sum(m["dense_parameters"] for m in rows), sum(m["parameters"] for m in rows)),
+        "bytes_ratio": _ratio(sum(x["dense_bytes"] for x in layers), sum(x["bytes"] for x in layers)),
+        "layers": layers,
     }
+
+
+def _ratio(before: int, after: int) -> float:
+    return round(before / max(after, 1), 4)
 
 
 def code_size(program: Program, rendered: Renderer) -> tuple[int, int]:
@@ -62,28 +76,55 @@ def weights_bytes(program: Program, calls: list[Kernel]) -> int:
     return sum(a.size * (size or a.itemsize) for a in arrays.values())
 
 
-def _layer(node, program: Program) -> dict:
-    calls = [c for c in program.calls() if c.name.split(".")[0] == node.name]
+def _layer(node: Node, assigned, maps, program: Program) -> dict:
     w, u = node.weights["w"], node.weights.get("u")
-    shape = [w.shape[0], w.shape[1] + (u.shape[1] if u is not None else 0)]
-    size = 4 if program.precision == "float32" else 1
-    biases = [k for k in ("b", "bw") if k in node.weights]
-    if node.attrs.get("linear_before_reset"):
-        biases.append("bu")  # the candidate's second bias stays apart
-    dense = shape[0] * shape[1] * size + 4 * sum(_rows(node, k) for k in biases)
-    total = weights_bytes(program, calls)
-    repeat = {f: 1 if f == "tail" else program.steps for f in ("frame", "tail")} | {"run": 1}
-    mine = {c.name for c in calls}
+    mine = [c for c in program.calls() if c.name.split(".")[0] == node.name]
+    repeat = {"frame": program.steps, "tail": 1, "run": 1}
+    names = {c.name for c in mine}
     work = sum(c.macs() * b.repeat * repeat.get(f, 0) for f, blocks in program.functions.items()
-               for b in blocks for c in b.calls if c.name in mine)  # fmt: skip
+               for b in blocks for c in b.calls if c.name in names)  # fmt: skip
+    matrices = [_matrix(a, maps[a.matrix]) for a in assigned]
+    before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
+    dense, total = _dense_bytes(node, program), stored_bytes(program, mine)
     return {
-        "name": node.name, "op": node.op, "structure": "dense", "shape": shape, "dense_bytes": dense, "bytes": total,
-        "ratio": 1.0, "bytes_ratio": round(dense / max(total, 1), 4), "macs": work,
+        "name": node.name, "op": node.op, "structure": " + ".join(dict.fromkeys(m["structure"] for m in matrices)),
+        "shape": [w.shape[0], w.shape[1] + (u.shape[1] if u is not None else 0)], "dense_bytes": dense,
+        "bytes": total, "ratio": _ratio(before, after), "bytes_ratio": _ratio(dense, total), "macs": work,
+        "matrices": matrices,
     }  # fmt: skip
 
 
-def _rows(node, key: str) -> int:
-    return len(node.weights["w"]) // 3 if key == "bu" else len(node.weights["w"])
+def _matrix(a, m: LinearMap) -> dict:
+    """One matrix; macs: of one product, dense and structured."""
+    before = m.shape[0] * m.shape[1]
+    note = describe(a.structure, m)
+    return {
+        "name": a.matrix, "structure": a.structure, "shape": list(m.shape), "dense_parameters": before,
+        "parameters": m.parameters(), "ratio": _ratio(before, m.parameters()), "dense_macs": before, "macs": m.macs(),
+        **({"note": note} if note else {}),
+    }  # fmt: skip
+
+
+def _dense_bytes(node: Node, program: Program) -> int:
+    """What the layer takes with dense matrices: weights, biases, and a multiplier per row of each matrix."""
+    size, multiplier = (4, 0) if program.precision == "float32" else (1, 4)
+    w, u = node.weights["w"], node.weights.get("u")
+    total = w.size * size + multiplier * len(w)
+    if u is not None:
+        total += u.size * size + multiplier * len(u)
+    biased = len(w) if u is not None or "b" in node.weights else 0
+    after = len(w) // 3 if node.attrs.get("linear_before_reset") else 0  # the candidate's second bias stays apart
+    return total + 4 * (biased + after)
+
+
+def stored_bytes(program: Program, calls: list[Kernel]) -> int:
+    """Weights, biases, indices and multipliers; equal arrays are stored once."""
+    arrays = {(a.dtype.name, a.tobytes()): a for c in calls for a in c.weights()}
+    mults = {
+        c.rq.mult.tobytes(): 4 * c.rq.mult.size for c in calls if c.weights() and getattr(c, "rq", None) is not None
+    }
+    size = 4 if program.precision == "float32" else None
+    return sum(a.size * (size or a.itemsize) for a in arrays.values()) + sum(mults.values())
 
 
 def layer_table(model: Model) -> dict:

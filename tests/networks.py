@@ -14,6 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FRONTS = ("none", "matmul", "gemm", "relu", "normalize", "batchnorm")
 ENDINGS = ("last", "all", "final", "mean", "flatten")
+# a model may call its values anything; net is what the tests call the network
+NAMES = ("x", "y", "input.1", "input_1", "s", "t", "h", "0", "int", "int16_t", "INT8_MAX", "NULL", "tanh", "expf", "main",
+         "scratch", "elapsed", "net", "net_step", "NET_X", "lstm_w", "gru.h", "serving_default/x:0", "\u00e9t\u00e9")  # fmt: skip
 HEADS = ("none", "dense", "mlp", "sigmoid", "tanh", "softmax", "dense_softmax")
 
 
@@ -186,11 +189,13 @@ def random_network(rng: np.random.Generator) -> tuple[onnx.ModelProto, str]:
     """A network with 1 to 3 recurrent layers, and what it is in words."""
     net = Net(rng, opset=(11, 14, 18)[rng.integers(3)])
     steps, features, batch_first = net.size(), net.size(), net.chance()
-    x = net.input("x", 1, steps, features) if batch_first else net.input("x", steps, 1, features)
+    x_name, y_name = (NAMES[i] for i in rng.choice(len(NAMES), 2, replace=False))
+    x = net.input(x_name, 1, steps, features) if batch_first else net.input(x_name, steps, 1, features)
     if batch_first:
         x = net.transpose(x, 1, 0, 2)
     front, ending, head = net.pick(FRONTS), net.pick(ENDINGS), net.pick(HEADS)
-    net.words.append(f"opset {net.opset}, {'batch' if batch_first else 'time'} first, {steps} steps, front {front}")
+    order = "batch" if batch_first else "time"
+    net.words.append(f"{x_name} to {y_name}, opset {net.opset}, {order} first, {steps} steps, front {front}")
     x = net.front(x, front)
     streams = net.chance(0.6)
     stateful, constant = net.chance(0.3), net.chance(0.3)
@@ -202,7 +207,7 @@ def random_network(rng: np.random.Generator) -> tuple[onnx.ModelProto, str]:
             net.words.append("residual")
         x = y
     net.words.append(f"ending {ending}, head {head}")
-    net.output(net.head(net.ending(x, final, ending), head), "y")
+    net.output(net.head(net.ending(x, final, ending), head), y_name)
     for v, name in net.finals:
         net.output(v, name)
     return net.model(), "; ".join(net.words)
@@ -212,7 +217,10 @@ def samples(proto: onnx.ModelProto, rng: np.random.Generator, n: int) -> dict[st
     """Random inputs, exact in float32, states h within (-1, 1) as cells leave them: name -> [n, *shape]."""
     shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in proto.graph.input}
     drawn = {k: rng.normal(size=(n, *s)) for k, s in shapes.items()}
-    return {k: (0.7 * np.tanh(a) if k[0] == "h" else a).astype(np.float32).astype(np.float64) for k, a in drawn.items()}
+    return {
+        k: (0.7 * np.tanh(a) if k[0] == "h" and k.endswith("_in") else a).astype(np.float32).astype(np.float64)
+        for k, a in drawn.items()
+    }
 
 
 def onnx_runtime(proto: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Files as PyTorch writes them -> C on the host and on a board, against ONNX Runtime's outputs (see corpus/README.md)."""
+"""Files as PyTorch writes them -> C on the host and on a board, against ONNX Runtime's outputs (corpus/README.md)."""
 
 import json
 import subprocess
@@ -13,14 +13,15 @@ import hmdc
 from hmdc import HmdcError, boards
 from hmdc.data import Data, to_integers
 from hmdc.host import Host, complete, run_host
+from hmdc.intmath import limits
 from hmdc.verify import real_outputs, verify
 
 CORPUS = Path(__file__).parent / "corpus" / "torch"
 CASES = json.loads((CORPUS / "cases.json").read_text())
 EXPECTED = np.load(CORPUS / "expected.npz")
 OK = [name for name, case in CASES.items() if case["expect"] == "ok"]
-ON_BOARD = ["ts_lstm_last", "dyn_gru_mean_sigmoid", "ts_bilstm_steps", "dyn_gru_stacked_bi", "ts_gru_stream_stacked",
-            "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax", "dyn_lstm_flatten", "dyn_gru_residual"]  # fmt: skip
+ON_BOARD = ["ts_lstm_last", "dyn_gru_mean_sigmoid", "ts_bilstm_steps", "dyn_gru_stacked_bi", "dyn_gru_residual",
+            "ts_gru_stream_stacked", "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax"]  # fmt: skip
 PRECISIONS = hmdc.compiler.PRECISIONS
 BOARD = "mps2-an386"
 
@@ -197,32 +198,68 @@ def test_same_input_same_bytes(case, precision, tmp_path):
 
 
 CPP = """
-#include "@N@.h"
+#include "net.h"
 @FLOAT@
-static @N@_state state;
+#include <cstdio>
+static net_state state;
 int main() {
-    static @IN@ x[@M@_INPUT_SIZE * @M@_STEPS];
-    static @OUT@ y[@M@_OUTPUT_SIZE * @M@_STEPS];
-    @SET@
-    @N@_reset(&state);
-    @N@_@ENTRY@(&state, x, y);
-    return sizeof state == @M@_RAM_BYTES && @M@_SCRATCH_BYTES <= @M@_RAM_BYTES ? 0 : 1;
+    static @TYPE@ x[NET_INPUT_SIZE * NET_STEPS];
+    static @TYPE@ y[NET_OUTPUT_SIZE * NET_STEPS];
+    net_reset(&state);
+    net_@ENTRY@(&state, x, y);
+    @CONVERT@
+    return sizeof state == NET_RAM_BYTES && NET_SCRATCH_BYTES <= NET_RAM_BYTES ? 0 : 1;
 }
 """
+CONVERT = """for (long q = @LO@ - 5; q <= @HI@ + 5; q++) {
+        const float v = ((float)(q - NET_INPUT_ZERO_POINT) + 0.25f) * NET_INPUT_SCALE;
+        const @TYPE@ all = (@TYPE@)(q < @LO@ ? @LO@ : q > @HI@ ? @HI@ : q);
+        std::printf("%d %.9g\\n", net_quantize_x(v), (double)net_dequantize_y(all));
+    }"""
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("case", ["ts_lstm_last", "dyn_gru_stacked_bi", "ts_gru_mean_sigmoid", "dyn_gru_mlp_softmax"])
-def test_header_is_cpp(case, precision, tmp_path):
+def test_header_is_cpp_and_converts(case, precision, tmp_path):
     build = compiled(case, tmp_path, precision, name="net")
     integer = precision != "float32"
-    element = f"{precision}_t" if integer else "float"
-    text = CPP.replace("@FLOAT@", '#include "net_float.h"' if integer else "").replace("@N@", "net")
-    text = text.replace("@M@", "NET").replace("@IN@", element).replace("@OUT@", element)
-    text = text.replace("@ENTRY@", build.program.entries[0])
-    convert = "x[0] = net_quantize_x(0.5f); if (!(net_dequantize_y(y[0]) < 1e9f)) return 2;" if integer else ""
-    (tmp_path / "main.cpp").write_text(text.replace("@SET@", convert))
+    bits = {"int8": 8, "int16": 16}.get(precision, 0)
+    lo, hi = limits(bits) if bits else (0, 0)
+    fill = {"ENTRY": build.program.entries[0], "TYPE": f"{precision}_t" if integer else "float", "LO": lo, "HI": hi,
+            "FLOAT": '#include "net_float.h"' if integer else "", "CONVERT": CONVERT if integer else ""}  # fmt: skip
+    text = CPP
+    for key, value in reversed(fill.items()):  # the last ones hold the first
+        text = text.replace(f"@{key}@", str(value))
+    (tmp_path / "main.cpp").write_text(text)
     strict = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
     tool("gcc", "-std=c99", *strict, "-c", build.source, "-o", "net.o", cwd=tmp_path)
     tool("g++", "-std=c++11", *strict, f"-I{build.path}", "main.cpp", "net.o", "-lm", "-o", "main", cwd=tmp_path)
-    assert subprocess.run([tmp_path / "main"]).returncode == 0
+    done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    if integer:
+        (x,), (y,) = (
+            [build.program.buffers[p.buf] for p in ports] for ports in (build.program.inputs, build.program.outputs)
+        )
+        every = np.arange(lo - 5, hi + 6)
+        got = np.array([line.split() for line in done.stdout.splitlines()], float)
+        assert np.array_equal(got[:, 0], x.quantize((every - x.zero + 0.25) * x.scale))
+        assert_close(got[:, 1] / y.scale, np.clip(every, lo, hi) - y.zero, 1e-6, "dequantize")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("case", ["ts_lstm_last", "dyn_lstm_stream_t6", "ts_gru_mean_sigmoid", "dyn_lstm_flatten"])
+def test_modes_offer_their_entries_and_equal_bits(case, precision, tmp_path):
+    streams = case != "dyn_lstm_flatten"
+    found = {}
+    for mode, entries in (("auto", ("step", "run")), ("sequence", ("run",)), ("stream", ("step",))):
+        if mode == "stream" and not streams:
+            with pytest.raises(HmdcError, match="--mode stream is impossible: .*; use --mode sequence"):
+                compiled(case, tmp_path / mode, precision, mode=mode)
+            continue
+        build = compiled(case, tmp_path / mode, precision, mode=mode)
+        assert build.program.entries == (entries if streams else ("run",))
+        header = (build.path / f"{build.name}.h").read_text()
+        assert [f"{build.name}_{e}(" in header for e in ("step", "run")] == [
+            e in build.program.entries for e in ("step", "run")
+        ]
+        found[mode] = real_outputs(build.program, on_host(build, arrays(case, "in")))
+    assert all(np.array_equal(a, found["auto"][name]) for out in found.values() for name, a in out.items())

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..build import Builder
 from ..model import Node
-from ..program import Format, View
+from ..program import SUM, Format, View
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -29,8 +29,19 @@ class Cell:
         raise NotImplementedError
 
     def step(self, b: Builder, node: Node, x: View, state: dict[str, View]) -> None:
-        """Emit one step.  state["feed"]: what products read as h; a carried h wider than it is copied to it here."""
+        """Emit one step; state as in layers.recurrent.  A carried h wider than state["feed"] is copied to it here."""
         raise NotImplementedError
+
+
+def preactivations(b: Builder, node: Node, x: View, state: dict[str, View], z: View) -> None:
+    """z = W x + U h + b for all gates, from two matrices or from one on [x; h]."""
+    bias = node.weights["bw"] + node.weights["bu"]
+    if b.is_joined(node.name):
+        b.product(f"{node.name}.wu", state["xh"], z, bias=bias)
+        return
+    sums = b.buffer(f"{node.name}.sums", z.shape, SUM)
+    b.product(f"{node.name}.w", x, sums, bias=bias)
+    b.product(f"{node.name}.u", state["feed"], z, add=sums)
 
 
 def split(a: np.ndarray, n: int) -> list[np.ndarray]:

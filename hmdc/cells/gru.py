@@ -6,7 +6,7 @@ linear_before_reset=1: n = tanh(W x + bw + r (U h + bu)), PyTorch, cuDNN and Ker
 
 import numpy as np
 
-from ..kernels import Gate, GruUpdate
+from ..kernels import Gate, GruUpdate, Load
 from ..program import CARRY, GATE, SUM, WIDE
 from .base import Cell, sigmoid, split
 
@@ -32,22 +32,53 @@ class Gru(Cell):
         return {"h": z * h + (1 - z) * n}
 
     def step(self, b, node, x, state):
-        name, n, w = node.name, node.attrs["hidden"], node.weights
-        after = node.attrs["linear_before_reset"]
-        bias = w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
-        sums, gates = b.buffer(f"{name}.sums", (3 * n,), SUM), b.buffer(f"{name}.gates", (2 * n,), GATE)
-        candidate = b.buffer(f"{name}.candidate", (n,), GATE)
-        z, r, sums_n = gates.slice(0, 0, n), gates.slice(0, n, 2 * n), sums.slice(0, 2 * n, 3 * n)
-        b.product(f"{name}.w", x, sums, bias=bias)
-        b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), add=sums.slice(0, 0, 2 * n))
-        if after:
-            un = b.buffer(f"{name}.un", (n,), WIDE)
-            b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
-            b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
-        else:
-            rh = b.buffer(f"{name}.rh", (n,), b.hidden)
-            b.emit(Gate(f"{name}.reset", r, state["h"], rh))
-            b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", add=sums_n)
+        name, n = node.name, node.attrs["hidden"]
+        gates, candidate = b.buffer(f"{name}.gates", (2 * n,), GATE), b.buffer(f"{name}.candidate", (n,), GATE)
+        z, r = gates.slice(0, 0, n), gates.slice(0, n, 2 * n)
+        lower = _joined if b.is_joined(name) else _separate
+        lower(b, node, x, state, gates, r, candidate)
         b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
         if state["feed"] != state["h"]:
             b.move(f"{name}.feed", state["h"], state["feed"])
+
+
+def _separate(b, node, x, state, gates, r, candidate):
+    """Pre-activations from W on x and U on h."""
+    name, n, w = node.name, node.attrs["hidden"], node.weights
+    after = node.attrs["linear_before_reset"]
+    bias = w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
+    sums = b.buffer(f"{name}.sums", (3 * n,), SUM)
+    sums_n = sums.slice(0, 2 * n, 3 * n)
+    b.product(f"{name}.w", x, sums, bias=bias)
+    b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), add=sums.slice(0, 0, 2 * n))
+    if after:
+        un = b.buffer(f"{name}.un", (n,), WIDE)
+        b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
+        b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
+    else:
+        rh = b.buffer(f"{name}.rh", (n,), b.hidden)
+        b.emit(Gate(f"{name}.reset", r, state["h"], rh))
+        b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", add=sums_n)
+
+
+def _joined(b, node, x, state, gates, r, candidate):
+    """Pre-activations from one matrix per gate on [x; h]; the candidate's reads [x; r h], or [x; 0] and [0; h]."""
+    name, n, w, wu = node.name, node.attrs["hidden"], node.weights, f"{node.name}.wu"
+    n_x, bias = x.size, w["bw"] + w["bu"]
+    x = state["x"]
+    b.product(wu, state["xh"], gates, rows=(0, 2 * n), bias=bias[: 2 * n])
+    if not node.attrs["linear_before_reset"]:
+        xr = b.buffer(f"{name}.xr", (n_x + n,), b.joined)
+        b.move(f"{name}.join_r", x, xr.slice(0, 0, n_x))
+        b.emit(Gate(f"{name}.reset", r, state["h"], xr.slice(0, n_x, n_x + n)))
+        b.product(wu, xr, candidate, rows=(2 * n, 3 * n), part="wun", bias=bias[2 * n :])
+        return
+    parts = {"xn": (x, 0, n_x, w["bw"]), "un": (state["feed"], n_x, n_x + n, w["bu"])}
+    for part, (source, lo, hi, offset) in parts.items():
+        padded = b.buffer(f"{name}.{part}_in", (n_x + n,), b.joined)
+        b.emit(Load(f"{name}.{part}_zeros", padded, np.zeros(n_x + n)))
+        b.move(f"{name}.{part}_join", source, padded.slice(0, lo, hi))
+        y = b.buffer(f"{name}.{part}", (n,), SUM if part == "xn" else WIDE)
+        b.product(wu, padded, y, rows=(2 * n, 3 * n), part=part, bias=offset[2 * n :])
+        parts[part] = y
+    b.emit(Gate(f"{name}.reset", r, parts["un"], candidate, parts["xn"]))

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..kernels import LstmUpdate
-from ..program import CELL, GATE, SUM
-from .base import Cell, sigmoid, split
+from ..program import CELL, GATE
+from .base import Cell, preactivations, sigmoid, split
 
 
 class Lstm(Cell):
@@ -23,8 +23,6 @@ class Lstm(Cell):
         return {"h": sigmoid(o) * np.tanh(c), "c": c}
 
     def step(self, b, node, x, state):
-        n = 4 * node.attrs["hidden"]
-        sums, z = b.buffer(f"{node.name}.sums", (n,), SUM), b.buffer(f"{node.name}.gates", (n,), GATE)
-        b.product(f"{node.name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
-        b.product(f"{node.name}.u", state["h"], z, add=sums)
+        z = b.buffer(f"{node.name}.gates", (4 * node.attrs["hidden"],), GATE)
+        preactivations(b, node, x, state, z)
         b.emit(LstmUpdate(f"{node.name}.update", z, state["c"], state["h"]))

@@ -2,8 +2,8 @@
 
 from ..functions import FUNCTIONS, RELU
 from ..kernels import Rescale, Table
-from ..program import GATE, SUM, WIDE
-from .base import Cell
+from ..program import GATE, WIDE
+from .base import Cell, preactivations
 
 
 class Rnn(Cell):
@@ -20,9 +20,7 @@ class Rnn(Cell):
 
     def step(self, b, node, x, state):
         name, n, f = node.name, node.attrs["hidden"], FUNCTIONS[node.attrs["activation"]]
-        sums = b.buffer(f"{name}.sums", (n,), SUM)
         z = b.buffer(f"{name}.gates", (n,), GATE if f.saturating else WIDE)
-        b.product(f"{name}.w", x, sums, bias=node.weights["bw"] + node.weights["bu"])
-        b.product(f"{name}.u", state["h"], z, add=sums)
+        preactivations(b, node, x, state, z)
         h = state["h"]
         b.emit(Rescale(f"{name}.update", z, h, low=0.0) if f is RELU else Table(f"{name}.update", z, h, f))

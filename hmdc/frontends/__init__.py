@@ -18,7 +18,7 @@ def load(path: Path, steps: int | None = None, input_shapes: dict[str, tuple[int
     """
     path = Path(path)
     if not path.is_file():
-        raise HmdcError(f"{path}: no such model file")
+        raise HmdcError(f"{path}: {'a folder, not a' if path.is_dir() else 'no such'} model file")
     reader = FRONTENDS.get(path.suffix.lower())
     if reader is None:
         raise HmdcError(f"{path}: files of type {path.suffix or 'none'!r} are not read; known: {', '.join(FRONTENDS)}")

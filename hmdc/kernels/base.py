@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..intmath import Requant, limits, quantize_rows, round_half_up
+from ..errors import HmdcError
+from ..intmath import INT32_MAX, Requant, limits, quantize_rows, round_half_up
 from ..program import SUM, Buffer, Env, Program, View
 
 
@@ -54,14 +55,27 @@ class Product:
 
     @classmethod
     def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool) -> "Product":
-        """w: [rows, columns]; x, y: quantized buffers.  The caller proves `bound`."""
+        """w: [rows, columns]; x, y: quantized buffers.  The caller proves the product."""
         bias = np.zeros(len(w)) if bias is None else bias
         # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
-        integers, step = quantize_rows(w, np.abs(bias) / x.scale / 2**29, per_row)
+        least = np.abs(bias) / x.scale / 2**29
+        integers, step = quantize_rows(w, least, per_row)
+        shift = Requant.of(step * x.scale / y.scale).shift
+        if shift:  # the left shift, which all rows share, needs its bits in rows of small or no weights too
+            integers, step = quantize_rows(w, least * 2.0**shift, per_row)
         fold = round_half_up(bias / (step * x.scale)) - x.zero * integers.sum(axis=1, dtype=np.int64)
         largest = max(map(abs, limits(x.bits)))
         bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)).max()
         return cls(integers, fold if fold.any() else None, Requant.of(step * x.scale / y.scale), int(bound))
+
+    def prove(self, name: str) -> None:
+        """Raise HmdcError unless every sum fits in int32, shifted left by the requantization too."""
+        if self.bound > INT32_MAX:
+            raise HmdcError(
+                f"{name}: sums over a row reach {self.bound}, beyond int32: {self.w.shape[1]} columns are too many "
+                f"for this structure and precision; leave the matrix dense or use --precision int8"
+            )
+        self.rq.prove(self.bound, name)
 
 
 @dataclass(frozen=True)

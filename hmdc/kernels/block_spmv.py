@@ -10,10 +10,13 @@ from ..program import Env, View
 from .base import Kernel, Product, Quantizer, clamp
 from .spmv import finish, product_fields
 
+MOST_ROWS = 8  # of a block: the C keeps one sum for each
+MOST_COLUMNS = 65535  # of the matrix: first columns of blocks are uint16
+
 
 @dataclass(frozen=True)
 class BlockSpmv(Kernel):
-    """w: [m, n]; block: (rows, columns), columns <= n.  A block is kept if any of its weights is not zero.
+    """w: [m, n]; block: (rows, columns), rows <= 8, columns <= n.  A block with any weight that is not zero is kept.
 
     Stored: per row of blocks the number of blocks (uint16), per block its first column (uint16) and its weights, row by
     row.  The last column of blocks ends at n, overlapping its neighbor; the last row of blocks is filled with zeros.
@@ -34,6 +37,14 @@ class BlockSpmv(Kernel):
 
     READS = ("x", "add")
 
+    def __post_init__(self):
+        (r, k), n = self.block, self.w.shape[1]
+        if not (1 <= r <= MOST_ROWS and 1 <= k <= n <= MOST_COLUMNS):
+            raise HmdcError(
+                f"{self.name}: blocks of {r} x {k} in a matrix of {n} columns; "
+                f"at most {MOST_ROWS} rows, and at most as many columns as the matrix has (up to {MOST_COLUMNS})"
+            )
+
     def run(self, env: Env) -> None:
         x = env.view(self.x).reshape(-1, self.w.shape[1])
         env.put(self.y, finish(self, env, np.matmul(x.astype(np.float64), self.w.T.astype(np.float64))))
@@ -44,16 +55,12 @@ class BlockSpmv(Kernel):
     def quantize(self, q: Quantizer) -> list[Kernel]:
         y = q[self.y]
         c = Product.of(self.w, self.bias, q[self.x], y, per_row=True)
-        c.rq.prove(c.bound, self.name)
+        c.prove(self.name)
         return [replace(self, w=c.w, bias=c.bias, rq=c.rq, zero=y.zero, **clamp(y, self.low, self.high))]
 
     def packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(weights, first columns, blocks per row of blocks)"""
         (m, n), (r, k) = self.w.shape, self.block
-        if n > 65535 or k > n:
-            raise HmdcError(
-                f"{self.name}: blocks of {k} columns in a matrix of {n}; at least {k} and at most 65535 fit"
-            )
         weights, columns, counts = [], [], []
         for i in range(0, m, r):
             kept = [j for j in range(0, n, k) if self.w[i : i + r, j : j + k].any()]

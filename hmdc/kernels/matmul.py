@@ -57,7 +57,7 @@ class Matmul(Kernel):
         c = Product.of(self.w, self.bias, q[self.x], y, self.per_row)
         if c.bound > INT32_MAX:
             return self._split(q)
-        c.rq.prove(c.bound, self.name)
+        c.prove(self.name)
         return [replace(self, w=c.w, bias=c.bias, rq=c.rq, zero=y.zero, **clamp(y, self.low, self.high))]
 
     def _split(self, q: Quantizer) -> list[Kernel]:

@@ -1,4 +1,5 @@
-"""t = (c . x1, e . x2);  y[r] = clamp(zero + add[r] + requant(bias[r] + b[r] t[0] + d[r] t[1]))     C: runtime_c/rank1.c
+"""t = (c . x1, e . x2);  y[r] = clamp(zero + add[r] + requant(bias[r] + b[r] t[0] + d[r] t[1]))
+                                                                                        C: runtime_c/rank1.c
 
 The lower rows of a hybrid matrix decomposition (arXiv 1906.04886): one pass over x, then one pair of products a row.
 """
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..intmath import INT32_MAX, Requant, limits
+from ..intmath import Requant, limits
 from ..program import Env, View
 from .base import Kernel, Product, Quantizer, clamp
 
@@ -63,10 +64,9 @@ class Rank1(Kernel):
         x, t, y = q[self.x], q[self.t], q[self.y]
         dots = tuple(Product.of(w[None, :], None, x, t, per_row=False) for w in (self.c, self.e))
         for p in dots:
-            p.rq.prove(p.bound, self.name)
+            p.prove(self.name)
         c = Product.of(np.stack([self.b, self.d], axis=1), self.bias, t, y, per_row=False)
-        c.rq.prove(c.bound, self.name)
-        assert c.bound <= INT32_MAX
+        c.prove(self.name)
         return [replace(self, b=c.w[:, 0], d=c.w[:, 1], c=dots[0].w[0], e=dots[1].w[0], dots=dots, bias=c.bias, rq=c.rq,
                         zero=y.zero, **clamp(y, self.low, self.high))]  # fmt: skip
 
@@ -82,13 +82,15 @@ class Rank1(Kernel):
 
     def fields(self) -> dict:
         dims = {"rows": len(self.b), "n1": len(self.c), "n2": len(self.e)}
+        # C has no empty arrays
+        c, e = (v if v.size else np.zeros(1, v.dtype) for v in (self.c, self.e))
         if self.rq is None:
             f = lambda v: None if v is None else v.astype(np.float32)
-            return {"bd": f(self.pairs()), "c": f(self.c), "e": f(self.e), "bias": f(self.bias), **dims,
+            return {"bd": f(self.pairs()), "c": f(c), "e": f(e), "bias": f(self.bias), **dims,
                     "lo": self.low, "hi": self.high}  # fmt: skip
         (mc, me), fold = (p.rq for p in self.dots), [0 if p.bias is None else int(p.bias[0]) for p in self.dots]
         bias = None if self.bias is None else self.bias.astype(np.int32)
-        return {"bd": self.pairs(), "c": self.c, "e": self.e, "bias": bias, **dims,
+        return {"bd": self.pairs(), "c": c, "e": e, "bias": bias, **dims,
                 "c_bias": fold[0], "c_mult": int(mc.mult[0]), "c_shift": mc.shift,
                 "e_bias": fold[1], "e_mult": int(me.mult[0]), "e_shift": me.shift,
                 "mult": int(self.rq.mult[0]), "shift": self.rq.shift,

@@ -46,7 +46,7 @@ class Spmv(Kernel):
         y = q[self.y]
         per_row = np.count_nonzero(self.w) >= PER_ROW * len(self.w)
         c = Product.of(self.w, self.bias, q[self.x], y, per_row)
-        c.rq.prove(c.bound, self.name)
+        c.prove(self.name)
         return [replace(self, w=c.w, bias=c.bias, rq=c.rq, zero=y.zero, **clamp(y, self.low, self.high))]
 
     def packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -29,7 +29,7 @@ class Recurrent(Layer):
 
     def lower(self, b, node, x, *initial):
         cell, n, steps = CELLS[node.op], node.attrs["hidden"], x.shape[0]
-        state = self._states(b, node, cell)
+        state = self._states(b, node, cell, x.shape[-1])
         for name, given in zip(cell.states, initial):
             if given is not None:
                 self.set_state(b, node, name, given)
@@ -37,7 +37,10 @@ class Recurrent(Layer):
         y = self._all_steps(b, node, h, steps)
         x_t = x.step(0, node.attrs["reverse"])
         with b.loop(steps):
-            cell.step(b, node, b.contiguous(f"{node.name}.x", x_t), state)
+            x_t = b.contiguous(f"{node.name}.x", x_t)
+            if b.is_joined(node.name):
+                b.move(f"{node.name}.join", x_t.reshape(x_t.size), state["x"])
+            cell.step(b, node, x_t, state)
             if y is not None and y.buf != h.buf:
                 y_t = y.step(0, node.attrs["reverse"])
                 tied = b.program.buffers[y.buf].fmt == b.program.buffers[h.buf].fmt and node.outputs[0] not in b.shared
@@ -46,14 +49,27 @@ class Recurrent(Layer):
         final = [h if name == "h" else state[name] for name in cell.states]
         return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
 
-    def _states(self, b, node, cell):
-        """State buffers with their initial values; `feed` is h as the products and the next layers read it."""
-        state, w, n = {}, node.weights, node.attrs["hidden"]
-        for (name, fmt), value in zip(cell.formats(b, node).items(), node.outputs[1:]):
-            state[name] = b.state(f"{node.name}.{name}", w.get(f"{name}0"), n, fmt)
+    def _states(self, b, node, cell, n_x):
+        """State buffers with their initial values.
+
+        h, c: what is carried; feed: h as the products and the next layers read it; with a joined matrix also xh, the
+        buffer [x; feed], and x, its first part.
+        """
+        state, n = {}, node.attrs["hidden"]
+        formats = cell.formats(b, node)
+        first = {name: node.weights.get(f"{name}0", np.zeros(n)) for name in formats}
+        if b.is_joined(node.name):
+            state["xh"] = b.state(f"{node.name}.xh", np.concatenate([np.zeros(n_x), first["h"]]), n_x + n, b.joined)
+            state["x"], state["feed"] = state["xh"].slice(0, 0, n_x), state["xh"].slice(0, n_x, n_x + n)
+        elif formats["h"].bits > b.hidden.bits:
+            state["feed"] = b.state(f"{node.name}.feed", first["h"], n, b.hidden)
+        for (name, fmt), value in zip(formats.items(), node.outputs[1:]):
+            if name == "h" and "feed" in state and fmt == b.hidden:
+                state["h"] = state["feed"]
+            else:
+                state[name] = b.state(f"{node.name}.{name}", first[name], n, fmt)
             b.carried[value] = state[name].reshape(1, 1, n)
-        same = not b.narrow or b.program.buffers[state["h"].buf].bits == b.hidden.bits
-        state["feed"] = state["h"] if same else b.state(f"{node.name}.feed", w.get("h0"), n, b.hidden)
+        state.setdefault("feed", state["h"])
         b.states[node.name] = state
         return state
 

@@ -1,7 +1,13 @@
-"""The registry of structures: name -> decompose(w, **options) -> LinearMap."""
+"""The registry of structures: name -> Structure."""
 
-from .maps import Dense, LinearMap
+from .maps import Dense, LinearMap, Rows
 
-DECOMPOSITIONS = {"dense": Dense}
+STRUCTURES: dict = {"dense": Dense}
 
-__all__ = ["DECOMPOSITIONS", "Dense", "LinearMap"]
+__all__ = ["STRUCTURES", "Dense", "LinearMap", "Rows"]
+
+
+def describe(structure: str, m: LinearMap) -> str:
+    """What a report adds to a map: padding, rich rows."""
+    found = STRUCTURES[structure]
+    return found.describe(m) if hasattr(found, "describe") else ""

@@ -3,9 +3,8 @@
 import onnx
 
 from ...errors import HmdcError
-from .fold import Folded, fold
+from .fold import RECURRENT, Folded, fold
 
-RECURRENT = ("LSTM", "GRU", "RNN")
 PROBE = 7  # steps that stand in while looking for the time axis
 MAX_STEPS = 1 << 16
 

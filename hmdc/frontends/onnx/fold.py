@@ -19,6 +19,7 @@ FOLDABLE = frozenset(
     Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
     Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
+RECURRENT = ("LSTM", "GRU", "RNN")
 OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
 
 
@@ -41,7 +42,7 @@ class Folded:
 def label(node: onnx.NodeProto) -> str:
     """What messages call a node."""
     op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    return f"node {node.name or ''.join(node.output[:1])!r} ({op})"
+    return f"node {node.name or next(filter(None, node.output), '')!r} ({op})"
 
 
 def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Folded:
@@ -99,8 +100,10 @@ def _set_constant(f: Folded, name: str, value: np.ndarray) -> None:
 
 def _count(f: Folded, what: str, shape: tuple[int, ...], most: int) -> None:
     """Refuse what a small file can make large."""
+    if min(shape, default=1) < 0:
+        raise HmdcError(f"{what} has shape {list(shape)}; export the network again")
     f.numbers[most] = f.numbers.get(most, 0) + prod(shape)
-    if min(shape, default=1) < 0 or f.numbers[most] > most:
+    if f.numbers[most] > most:
         raise HmdcError(f"{what} has shape {list(shape)}, {f.numbers[most]} numbers with all before it; "
                         f"at most {most} are compiled")  # fmt: skip
 
@@ -162,6 +165,7 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         or any(v and v not in f.shapes for v in node.input)
     ):
         return
+    node = _with_hidden_size(f, node)
     types = {v: helper.make_tensor_type_proto(f.types[v], f.shapes[v]) for v in node.input if v}
     data = {
         v: numpy_helper.from_array(f.constants[v], v)
@@ -180,6 +184,20 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         dims = t.tensor_type.shape.dim
         if t.tensor_type.HasField("shape") and all(d.HasField("dim_value") for d in dims):
             f.shapes[name] = tuple(d.dim_value for d in dims)
+
+
+def _with_hidden_size(f: Folded, node: onnx.NodeProto) -> onnx.NodeProto:
+    """The attribute is optional, but shape inference wants it; the weights R say the same."""
+    r = f.shapes.get(node.input[2]) if node.op_type in RECURRENT and len(node.input) > 2 else None
+    if not r:
+        return node
+    given = [a.i for a in node.attribute if a.name == "hidden_size"]
+    if any(n != r[-1] for n in given):
+        raise HmdcError(f"{label(node)}: hidden_size is {given[0]} but R has shape {list(r)}; export the network again")
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.attribute.extend([] if given else [helper.make_attribute("hidden_size", r[-1])])
+    return copy
 
 
 def _drop_dead(f: Folded) -> None:

@@ -23,7 +23,7 @@ def read(path: Path) -> tuple[onnx.ModelProto, str]:
     except (DecodeError, ValueError) as e:
         raise HmdcError(f"{path} is not a readable ONNX file (truncated or damaged); export it again") from e
     if not model.HasField("graph") or not model.graph.output:
-        raise HmdcError(f"{path} holds no ONNX graph; export it again")
+        raise HmdcError(f"{path} holds no ONNX graph with outputs; export it again")
     if model.functions:
         _check_functions(path, model)
         model = inliner.inline_local_functions(model)

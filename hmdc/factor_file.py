@@ -1,0 +1,37 @@
+"""Files of factors that were trained elsewhere: .npz, or .safetensors where that package is installed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .errors import HmdcError
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """Name -> float64 array; names as recipe.factors writes them.  Raises HmdcError for anything else."""
+    path = Path(path)
+    if not path.is_file():
+        raise HmdcError(f"{path}: no such file of factors")
+    try:
+        arrays = _safetensors(path) if path.suffix == ".safetensors" else _npz(path)
+    except HmdcError:
+        raise
+    except Exception as e:  # both readers raise whatever a damaged file makes them
+        raise HmdcError(f"{path} is not a readable .npz or .safetensors file ({str(e).splitlines()[0][:100]})") from e
+    for name, a in arrays.items():
+        if a.dtype.kind not in "fiu" or not np.isfinite(a).all():
+            raise HmdcError(f"{path}: {name} has values that are no finite numbers")
+    return {name: a.astype(np.float64) for name, a in arrays.items()}
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        from safetensors.numpy import load_file
+    except ImportError as e:
+        raise HmdcError(f"{path}: reading .safetensors needs the package safetensors: pip install safetensors") from e
+    return load_file(path)

@@ -1,0 +1,41 @@
+/* y[r] = clamp(add[r] + bias[r] + sum over kept blocks w[r,k] x[k]).  numpy: hmdc/kernels/block_spmv.py */
+#ifndef HMDC_GENERATED
+#include "float_math.h"
+#endif
+
+struct hmdc_block_spmv_f32 {
+    const float *weights;    /* kept blocks [block_rows, block_columns], row of blocks after row of blocks */
+    const float *bias;       /* [rows], or null */
+    const uint16_t *columns; /* per block: its first column */
+    const uint16_t *counts;  /* per row of blocks: its blocks */
+    int32_t rows, block_rows, block_columns; /* block_rows: 1..8 */
+    float lo, hi;
+};
+
+/* add: [rows], or null. */
+static void hmdc_block_spmv_f32(const struct hmdc_block_spmv_f32 *k, const float *x, const float *add, float *y)
+{
+    const int32_t rows = k->rows, height = k->block_rows, width = k->block_columns;
+    const float *w = k->weights;
+    const uint16_t *column = k->columns, *count = k->counts;
+    for (int32_t first = 0; first < rows; first += height) {
+        float sum[8] = {0.0f};
+        /* the last row of blocks may reach beyond the matrix: nobody reads those sums */
+        const int32_t inside = rows - first < height ? rows - first : height;
+        for (int32_t n = *count++; n > 0; n--) {
+            const float *piece = x + *column++;
+            for (int32_t t = 0; t < height; t++) {
+                float s = sum[t];
+                for (int32_t i = 0; i < width; i++) {
+                    s += *w++ * piece[i];
+                }
+                sum[t] = s;
+            }
+        }
+        for (int32_t t = 0; t < inside; t++) {
+            const int32_t r = first + t;
+            const float v = k->bias ? k->bias[r] + sum[t] : sum[t];
+            y[r] = hmdc_clampf(add ? add[r] + v : v, k->lo, k->hi);
+        }
+    }
+}

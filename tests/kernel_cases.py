@@ -1,0 +1,303 @@
+"""Random and extreme arguments of every kernel: CASES is the registry that test_kernels.py walks."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from hmdc import kernels as K
+from hmdc.functions import RELU, SIGMOID, TANH, Function
+from hmdc.intmath import INT32_MAX, Requant, limits, table
+from hmdc.kernels.base import SUM_BITS, Product
+from hmdc.kernels.softmax import DECAY, STEP
+from hmdc.program import Buffer, Format, View, row_major
+
+DTYPE = {"int8_t": np.int8, "int16_t": np.int16, "int32_t": np.int32, "uint8_t": np.uint8, "uint16_t": np.uint16,
+         "float": np.float32}  # fmt: skip
+
+
+class Case:
+    """Random arguments of one call.  types: C argument -> C element type."""
+
+    def __init__(self, rng: np.random.Generator, types: dict[str, str]):
+        self.rng, self.buffers, self.spread = rng, {}, 2.0
+        self.bits = {name: 8 * DTYPE[t]().itemsize for name, t in types.items()}
+        self.integer = "float" not in types.values()
+        self.ranges: dict[str, tuple[int, int]] = {}  # contents of buffers whose range is not that of their type
+
+    def chance(self, p: float = 0.5) -> bool:
+        return bool(self.rng.random() < p)
+
+    def size(self, most: int = 37) -> int:
+        return 1 if self.chance(0.1) else int(self.rng.integers(1, most + 1))
+
+    def columns(self) -> int:
+        """515 full columns of int16 come within 0.3 % of the end of int32."""
+        return 515 if self.integer and self.chance(0.1) else self.size()
+
+    def view(self, name: str, *shape: int) -> View:
+        """One piece of memory inside a larger buffer, whose other elements must survive."""
+        before, after = self.rng.integers(0, 4, 2)
+        self.buffers[name] = Buffer(name, int(before + np.prod(shape) + after), Format(self.bits[name]))
+        return View(name, int(before), shape, row_major(shape))
+
+    def strided(self, name: str, shape: tuple[int, ...]) -> View:
+        """Axes permuted, elements skipped, directions reversed."""
+        if self.chance(0.2):
+            return self.view(name, *shape)
+        order = self.rng.permutation(len(shape))
+        v = self.view(name, *(2 * shape[a] for a in order)).transpose(np.argsort(order))
+        for axis, n in enumerate(shape):
+            step = int(self.rng.choice([-2, -1, 1, 2]))
+            first = 0 if step > 0 else -step * (n - 1)
+            v = v.slice(axis, first, first + step * n, step)
+        return v
+
+    def values(self, lo: int, hi: int, *shape: int) -> np.ndarray:
+        extremes = [[lo], [hi], [lo, hi]][self.rng.integers(3)]
+        return np.resize(extremes, shape) if self.chance() else self.rng.integers(lo, hi, shape, endpoint=True)
+
+    def reals(self, *shape: int) -> np.ndarray:
+        return np.float32(self.spread * self.rng.normal(size=shape)).astype(np.float64)
+
+    def contents(self, b: Buffer, samples: int) -> np.ndarray:
+        if not self.integer:
+            return self.reals(samples, b.size)
+        lo, hi = self.ranges.get(b.name, limits(min(b.bits, SUM_BITS)))
+        return np.stack([self.values(lo, hi, b.size) for _ in range(samples)])
+
+    def zero(self, name: str) -> int:
+        return int(self.rng.integers(-128, 128)) if self.bits[name] == 8 else 0
+
+    def peak(self, name: str, zero: int = 0) -> int:
+        return (1 << (self.bits[name] - 1)) + abs(zero)
+
+    def requant(self, bound: int, y_bits: int, rows: int = 1) -> Requant:
+        """Anything that hmdc can prove for sums up to `bound`; mostly such that y is neither 0 nor saturated."""
+        most = int(INT32_MAX // max(int(bound), 1)).bit_length() - 1
+        rq = Requant.of(2.0 ** (min(y_bits, 24) - 1) / max(bound, 1) * self.rng.uniform(0.1, 2, rows))
+        if rq.shift > most or self.chance(0.25):
+            rq = Requant(self.values(0, INT32_MAX, rows), int(self.rng.integers(0, most, endpoint=True)))
+        rq.prove(bound, "case")
+        return rq
+
+    def clamp(self, name: str) -> dict[str, int]:
+        lo, hi = limits(min(self.bits[name], SUM_BITS))
+        if self.chance(0.3):
+            lo, hi = sorted(self.rng.integers(lo, hi, 2))
+        return {"lo": int(lo), "hi": int(hi)}
+
+    def bounds(self) -> dict[str, float]:
+        return [{}, {"low": 0.0}, {"low": -0.5, "high": 1.5}][self.rng.integers(3)]
+
+    def knots(self, f: Function = TANH, lo: int = -32768) -> np.ndarray:
+        return table(f, 2.0**-12, 2.0**-15) if self.chance() else self.values(lo, 32767, 257).astype(np.int16)
+
+    def rows(self, w: np.ndarray, x: str = "x") -> tuple[np.ndarray, np.ndarray, int]:
+        """int8 weights, biases up to the last bit that int32 has room for, and a bound on the sums of each row."""
+        w = np.maximum(w, -127).astype(np.int8)
+        bound = np.abs(w.reshape(len(w), -1).astype(np.int64)).sum(axis=1) * self.peak(x)
+        room = (INT32_MAX - bound) // int(self.rng.choice([1, 100, 10**6]))
+        bias = np.array([self.values(-r, r, 1)[0] for r in room])
+        return w, bias, int(np.max(bound + np.abs(bias)))
+
+    def product(self, k, kept: np.ndarray | int = 1) -> K.Kernel:
+        """Fill in a kernel whose w has its shape only; kept: 0 where it is zero."""
+        rows, columns = k.w.shape
+        bias = self.chance(0.7)
+        if not self.integer:
+            w = self.reals(rows, columns) / columns * kept
+            return replace(k, w=w, bias=self.reals(rows) if bias else None, **self.bounds())
+        w, b, bound = self.rows(self.values(-128, 127, rows, columns) * kept)
+        rq = self.requant(bound, self.bits["y"], rows if self.chance() else 1)
+        return replace(k, w=w, bias=b if bias else None, rq=rq, zero=self.zero("y"), **self.clamp("y"))
+
+    def optional(self, name: str, *shape: int) -> View | None:
+        return self.view(name, *shape) if self.chance() else None
+
+
+def accumulate(c: Case) -> K.Kernel:
+    n = c.size()
+    c.ranges["y"] = (2**16 - INT32_MAX, INT32_MAX - 2**16)
+    return K.Accumulate("k", c.view("x", n), c.view("y", n), 1, x_zero=c.zero("x") if c.integer else None)
+
+
+def add(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.Add("k", c.view("a", n), c.view("b", n), c.view("y", n), sign=1 if c.chance() else -1)
+    if not c.integer:
+        return k
+    zeros = tuple(map(c.zero, "aby"))
+    rq = tuple(c.requant(2 * c.peak(v, z), c.bits["y"]) for v, z in zip("ab", zeros))
+    return replace(k, rq=rq, zeros=zeros, **c.clamp("y"))
+
+
+def block_spmv(c: Case) -> K.Kernel:
+    r, rows, n = int(c.rng.integers(1, 9)), c.size(20), c.columns()  # blocks may be ragged at both ends
+    k = int(c.rng.integers(1, min(n, 9) + 1))
+    x, y = c.view("x", n), c.view("y", rows)
+    grid = c.rng.random((-(-rows // r), -(-n // k))) < c.rng.choice([0.0, 0.3, 0.7, 1.0])
+    blocks = np.kron(grid, np.ones((r, k), int))[:rows, :n]
+    kept = blocks * (c.rng.random((rows, n)) < c.rng.choice([0.5, 1.0]))  # a kept block may hold zeros
+    return c.product(K.BlockSpmv("k", x, y, np.zeros((rows, n)), (r, k), add=c.optional("add", rows)), kept)
+
+
+def copy(c: Case) -> K.Kernel:
+    shape = tuple(c.size(5) for _ in range(c.size(4)))
+    return K.Copy("k", c.strided("x", shape), c.strided("y", shape))
+
+
+def gate(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.Gate("k", c.view("a", n), c.view("b", n), c.view("y", n), c.optional("add", n))
+    if not c.integer:
+        return k
+    return replace(k, knots=c.knots(SIGMOID), rq=c.requant(2**30, c.bits["y"]), **c.clamp("y"))
+
+
+def gru_update(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.GruUpdate("k", c.view("z", n), c.view("n", n), c.view("h", n))
+    return replace(k, rq=c.requant(2**30, 16), knots=(c.knots(SIGMOID, lo=0), c.knots())) if c.integer else k
+
+
+def load(c: Case) -> K.Kernel:
+    n = c.size()
+    return K.Load("k", c.view("y", n), c.values(*limits(c.bits["y"]), n) if c.integer else c.reals(n))
+
+
+def lstm_update(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.LstmUpdate("k", c.view("z", 4 * n), c.view("c", n), c.view("h", n))
+    if not c.integer:
+        return k
+    rq_c, rq_h = c.requant(2**30, 16), c.requant(2**30, c.bits["h"])
+    own = {"knots": (c.knots(SIGMOID), c.knots(), c.knots()), "c_shift": int(c.rng.integers(16))}
+    return replace(k, rq_c=rq_c, rq_h=rq_h, **own, **c.clamp("h"))
+
+
+def matmul(c: Case) -> K.Kernel:
+    p, q, rows = c.size(3), int(c.rng.choice([1, 1, 2, 3])), c.size(9)
+    columns = c.columns()
+    x, y = c.view("x", p * columns * q), c.view("y", p * rows * q)
+    return c.product(K.Matmul("k", x, y, np.zeros((rows, columns)), add=c.optional("add", p * rows * q), p=p, q=q))
+
+
+def mul(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.Mul("k", c.view("a", n), c.view("b", n), c.view("y", n))
+    if not c.integer:
+        return k
+    za, zb, zy = map(c.zero, "aby")
+    return replace(k, rq=c.requant(c.peak("a", za) * c.peak("b", zb), c.bits["y"]), zeros=(za, zb, zy), **c.clamp("y"))
+
+
+def rank1(c: Case) -> K.Kernel:
+    rows, n1 = c.size(), c.columns()
+    n2 = int(c.rng.choice([n1, n1 + 1, max(n1 - 1, 0), c.size(), 0]))
+    if c.chance(0.1):
+        n1, n2 = 0, max(n2, 1)
+    x, t, y = c.view("x", n1 + n2), c.view("t", 2), c.view("y", rows)
+    w = [c.values(-128, 127, *shape) if c.integer else c.reals(*shape) / shape[1] for shape in ((1, n1), (1, n2))]
+    bd, bias = (c.values(-128, 127, rows, 2), None) if c.integer else (c.reals(rows, 2), c.reals(rows))
+    dots, own = [], c.bounds()
+    if c.integer:
+        for i in (0, 1):
+            w[i], fold, bound = c.rows(w[i])
+            dots.append(Product(w[i], fold if c.chance() else None, c.requant(bound, 16), bound))
+        bd, bias, bound = c.rows(bd, x="t")
+        own = {"rq": c.requant(bound, c.bits["y"]), "zero": c.zero("y"), **c.clamp("y")}
+    own |= {"bias": bias if c.chance(0.7) else None, "add": c.optional("add", rows), "dots": tuple(dots)}
+    return K.Rank1("k", x, t, y, bd[:, 0], bd[:, 1], w[0][0], w[1][0], **own)
+
+
+def rescale(c: Case) -> K.Kernel:
+    shape = tuple(c.size(5) for _ in range(c.size(4)))
+    x, y = c.strided("x", shape), c.strided("y", shape)
+    if not c.integer:
+        return K.Rescale("k", x, y, factor=c.rng.random(), **c.bounds())
+    x_zero, zero = c.zero("x"), c.zero("y")
+    peak = c.peak("x", x_zero)
+    if c.bits["x"] == 32:
+        peak = int(c.rng.choice([1000, 10**7, INT32_MAX]))
+        c.ranges["x"] = (-peak, peak)
+    return K.Rescale("k", x, y, rq=c.requant(peak, c.bits["y"]), x_zero=x_zero, zero=zero, **c.clamp("y"))
+
+
+def scale(c: Case) -> K.Kernel:
+    p, n, q = c.size(3), c.size(), c.size(3)
+    x, y = c.view("x", p * n * q), c.view("y", p * n * q)
+    if not c.integer:
+        return K.Scale("k", x, y, c.reals(n), c.reals(n), p, q, **c.bounds())
+    w, bias, bound = c.rows(c.values(-128, 127, n))
+    rq = c.requant(bound, c.bits["y"], n if c.chance() else 1)
+    return K.Scale("k", x, y, w, bias, p, q, rq=rq, zero=c.zero("y"), **c.clamp("y"))
+
+
+def settle(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.Settle("k", c.view("x", n), c.view("y", n), c.optional("add", n))
+    return replace(k, zero=c.zero("y"), **c.clamp("y")) if c.integer else replace(k, **c.bounds())
+
+
+def softmax(c: Case) -> K.Kernel:
+    p, n, q = c.size(3), c.size(12), c.size(3)
+    k = K.Softmax("k", c.view("x", p * n * q), c.view("y", p * n * q), n, p, q)
+    if not c.integer:
+        c.spread = 100.0  # exp of the largest would leave float
+        return k
+    own = {"zero": -128, "one": 256} if c.bits["y"] == 8 else {"zero": 0, "one": 2**15}
+    return replace(k, knots=table(DECAY, STEP, 2.0**-15), rq=c.requant(2**16, 16), **own, **c.clamp("y"))
+
+
+def spmv(c: Case) -> K.Kernel:
+    rows, n = c.size(9), c.columns()
+    if c.chance(0.2):  # few entries, far apart: distances below, at and above the 255 of one byte
+        n = int(c.rng.integers(250, 1100))
+        kept = np.zeros((rows, n), int)
+        ends = [i for i in (0, 1, 254, 255, 256, 257, 510, 511, 512, 765, 766, n - 1) if i < n]
+        for row in kept:
+            row[c.rng.choice(ends, c.rng.integers(1, 5))] = 1
+    else:
+        kept = (c.rng.random((rows, n)) < c.rng.choice([0.0, 0.1, 0.5, 1.0])).astype(int)
+    kept[c.rng.random(rows) < 0.2] = 0  # rows without entries
+    x, y = c.view("x", n), c.view("y", rows)
+    return c.product(K.Spmv("k", x, y, np.zeros((rows, n)), add=c.optional("add", rows)), kept)
+
+
+def swap(c: Case) -> K.Kernel:
+    dims = [c.size(6) for _ in range(4)]
+    return K.Swap("k", c.view("x", *dims), c.view("y", int(np.prod(dims))), *dims)
+
+
+def table_(c: Case) -> K.Kernel:
+    n = c.size()
+    k = K.Table("k", c.view("x", n), c.view("y", n), [SIGMOID, TANH, RELU][c.rng.integers(3)])
+    if not c.integer:
+        return k
+    if c.bits["x"] == 8:
+        return replace(k, knots=c.values(*limits(c.bits["y"]), 256))
+    return replace(k, knots=c.knots(), rq=c.requant(2**16, c.bits["y"]), zero=c.zero("y"), **c.clamp("y"))
+
+
+ANY, NARROW = (8, 16, 32), (8, 16)
+# kernel -> its cases, and per integer C file the bits that each type parameter may have
+CASES = {
+    K.Accumulate: (accumulate, {"accumulate": {"x": NARROW}}),
+    K.Add: (add, {"add": {"a": NARROW, "b": NARROW, "y": NARROW}}),
+    K.BlockSpmv: (block_spmv, {"block_spmv": {"x": NARROW, "y": ANY}}),
+    K.Copy: (copy, {"copy": {"y": ANY}}),
+    K.Gate: (gate, {"gate": {"y": NARROW}}),
+    K.GruUpdate: (gru_update, {"gru_update": {}}),
+    K.Load: (load, {"load": {"y": ANY}}),
+    K.LstmUpdate: (lstm_update, {"lstm_update": {"h": NARROW}}),
+    K.Matmul: (matmul, {"matmul": {"x": NARROW, "y": ANY}}),
+    K.Mul: (mul, {"mul": {"a": NARROW, "b": NARROW, "y": NARROW}}),
+    K.Rank1: (rank1, {"rank1": {"x": NARROW, "y": ANY}}),
+    K.Rescale: (rescale, {"rescale": {"x": ANY, "y": NARROW}}),
+    K.Scale: (scale, {"scale": {"x": NARROW, "y": NARROW}}),
+    K.Settle: (settle, {"settle": {"y": ANY}}),
+    K.Softmax: (softmax, {"softmax": {"y": NARROW}}),
+    K.Spmv: (spmv, {"spmv": {"x": NARROW, "y": ANY}}),
+    K.Swap: (swap, {"swap": {"y": ANY}}),
+    K.Table: (table_, {"table": {"x": (16,), "y": NARROW}, "table8": {"x": (8,), "y": NARROW}}),
+}
