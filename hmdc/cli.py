@@ -19,6 +19,7 @@ from .compiler import MODES, PRECISIONS, Build
 from .errors import HmdcError
 from .firmware import bench_board, board
 from .report import layer_table
+from .savings import savings
 from .target import TARGETS
 
 console = Console(highlight=False, soft_wrap=True)
@@ -178,8 +179,14 @@ def write_json(path: Path | None, content) -> None:
 @click.option("--mode", default="auto", show_default=True, help=", ".join(MODES))
 @steps_option
 @shape_option
+@click.option(
+    "--compress", multiple=True, metavar="RECIPE", help="[pattern=]structure(options), or @FILE.toml; repeatable."
+)
+@click.option("--factors", type=click.Path(path_type=Path), metavar="F.npz", help="Trained factors, used as they are.")
 @json_option
-def compile(model, out, name, target, calibration, precision, mode, steps, shapes, json_file) -> None:
+def compile(
+    model, out, name, target, calibration, precision, mode, steps, shapes, compress, factors, json_file
+) -> None:
     """Compile MODEL to DIR/NAME.c, NAME.h and NAME.json.
 
     \b
@@ -187,13 +194,23 @@ def compile(model, out, name, target, calibration, precision, mode, steps, shape
     """
     with progress(f"compiling {model}"):
         build = compiler.compile(model, out, name=name, target=target, calibration=calibration, precision=precision,
-                                 mode=mode, steps=steps, input_shapes=shapes)  # fmt: skip
+                                 mode=mode, steps=steps, input_shapes=shapes, compress=compress,
+                                 factors=factors)  # fmt: skip
     r = build.report
     entries = " and ".join(f"{build.name}_{e}" for e in build.program.entries)
     say(f"{build.source}: {entries}; flash {r['flash_bytes']} bytes, of which weights {r['weights_bytes']}; "
                   f"RAM {r['ram_bytes']} bytes; {r['macs']} MACs per sequence")  # fmt: skip
+    matrices = [m for layer in r["layers"] for m in layer["matrices"]]
+    if any(m["structure"] != "dense" for m in matrices):
+        say(f"matrix parameters {r['ratio']} x smaller, bytes {r['bytes_ratio']} x")
+    for m in matrices:
+        if m["macs"] > m["dense_macs"]:
+            errors.print(
+                f"warning: {m['name']}: {m['structure']} takes {m['macs']} MACs, dense {m['dense_macs']}", markup=False
+            )
     if switched("verbose"):
-        say(table("layers", r["layers"]))
+        say(table("layers", [{k: v for k, v in layer.items() if k != "matrices"} for layer in r["layers"]]))
+        say(table("matrices", [m | {"note": m.get("note", "")} for m in matrices]))
     write_json(json_file, r)
 
 
@@ -321,18 +338,26 @@ def bench(build, places, json_file) -> None:
 @steps_option
 @shape_option
 @json_option
-def inspect(model, steps, shapes, json_file) -> None:
+@click.option("--compress-table", is_flag=True, help="What each structure would save, cost and keep of each matrix.")
+def inspect(model, steps, shapes, json_file, compress_table) -> None:
     """Show the inputs, outputs, layers and matrices of MODEL, and whether it streams.
 
     \b
     hmdc inspect kws.onnx
+    hmdc inspect kws.onnx --compress-table
     """
-    content = layer_table(frontends.load(model, steps, shapes))
+    network = frontends.load(model, steps, shapes)
+    content = layer_table(network)
+    if compress_table:
+        with progress("decomposing every matrix in every structure"):
+            content["compress"] = savings(network)
     write_json(json_file, content)
     for kind in ("inputs", "outputs"):
         say(f"{kind}: {', '.join(f'{n} {s}' for n, s in content[kind].items())}")
     say(f"steps: {content['steps']}; {content['streaming']}")
     say(table("layers", content["layers"]))
+    if compress_table:
+        say(table("structures", content["compress"]))
 
 
 @main.command()

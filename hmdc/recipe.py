@@ -8,13 +8,14 @@ import ast
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from inspect import signature
 from pathlib import Path
 
 import numpy as np
 
+from . import units
 from .cells import CELLS
 from .errors import HmdcError
 from .linear import STRUCTURES, Dense, LinearMap, Rows
@@ -202,6 +203,11 @@ def _put(out: dict[str, Assignment], name: str, node: Node, recipe: Recipe) -> N
     out[name] = Assignment(name, node, recipe.structure, options, () if stacked else _gates(node))
 
 
+def apply(model: Model, texts: Sequence[str] = ()) -> dict[str, LinearMap]:
+    """Matrix name -> map for every matrix of a model, from recipes alone."""
+    return decompose(assign(model, read(texts), {}), {})
+
+
 def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray], given=None) -> dict[str, LinearMap]:
     """Matrix name -> map.
 
@@ -271,4 +277,22 @@ def _from_factors(a: Assignment, arrays: dict[str, np.ndarray]) -> LinearMap:
 
 def reorder(model: Model, assignments: dict[str, Assignment]) -> tuple[Model, dict[str, Assignment]]:
     """Give hidden units the order that a structure prefers, where every consumer of the layer can follow."""
-    return model, assignments
+    for a in list(assignments.values()):
+        structure = STRUCTURES[a.structure]
+        if not hasattr(structure, "order") or a.node.op not in CELLS or not a.gates:
+            continue
+        nodes = {n.name: n for n in model.nodes}
+        layer = nodes[a.node.name]
+        if units.readers(model, layer) is not None:
+            order = _preferred_order(structure, replace(a, node=layer))
+            model = units.permute(model, layer, order)
+    nodes = {n.name: n for n in model.nodes}
+    return model, {k: replace(a, node=nodes[a.node.name]) for k, a in assignments.items()}
+
+
+def _preferred_order(structure, a: Assignment) -> np.ndarray:
+    stack = np.stack(np.split(matrices(a.node)[a.matrix], len(a.gates)))
+    options = {k: v for k, v in a.options.items() if k not in SHARED}
+    if "ratio" in a.options:
+        options = structure.size(stack.shape[1:], a.options["ratio"]) | options
+    return structure.order(stack, **options)

@@ -9,6 +9,7 @@ from .quantize import Range, quantize, scales
 from .simulate import simulate
 
 LOSS = 1.0  # decibels of signal-to-noise that 8 bits may cost
+ENOUGH = 40.0  # decibels beyond which int8 outputs hardly tell the difference
 SAMPLES = 32
 
 
@@ -21,16 +22,16 @@ def narrow(program: Program, names: tuple[str, ...]) -> Program:
 def choose(program: Program, ranges: dict[str, Range], inputs: dict[str, np.ndarray]) -> tuple[str, ...]:
     """The flexible formats that 8 bits serve as well: all together, or each alone, or none.
 
-    inputs: real calibration data in port layout.  Widest is the yardstick: within LOSS of its signal-to-noise ratio.
+    inputs: real calibration data in port layout.  Well means within LOSS of the widest, or beyond ENOUGH.
     """
     kinds = tuple(sorted({b.fmt.flexible for b in program.buffers.values() if b.fmt.flexible}))
     if not kinds:
         return ()
     inputs = {k: a[:SAMPLES] for k, a in inputs.items()}
     reference = simulate(program, inputs)
-    best = _snr(program, ranges, inputs, reference)
+    needed = min(_snr(program, ranges, inputs, reference) - LOSS, ENOUGH)
     for names in (kinds, *((k,) for k in kinds if len(kinds) > 1)):
-        if _snr(narrow(program, names), ranges, inputs, reference) >= best - LOSS:
+        if _snr(narrow(program, names), ranges, inputs, reference) >= needed:
             return names
     return ()
 

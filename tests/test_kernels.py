@@ -182,7 +182,7 @@ def test_copy_of_too_many_axes_is_refused():
         K.Copy("k", v, v.transpose((4, 3, 2, 1, 0))).fields()
 
 
-W_SCALE = {"x": 1 / 128, "y": 1 / 2048, "t": 1 / 4096}
+SCALE = {"x": 1 / 128, "y": 1 / 512, "t": 1 / 4096}
 
 
 def quantizer(**sizes: tuple[int, int]) -> tuple[K.Quantizer, dict[str, View]]:
@@ -190,7 +190,7 @@ def quantizer(**sizes: tuple[int, int]) -> tuple[K.Quantizer, dict[str, View]]:
     buffers = {}
     for name, (size, bits) in sizes.items():
         zero = 37 if (name, bits) == ("x", 8) else 0
-        scale = W_SCALE[name] * (1 if bits == 8 or name != "x" else 2.0**-8)
+        scale = SCALE[name] * (1 if bits == 8 or name != "x" else 2.0**-8)
         buffers[name] = Buffer(name, size, Format(bits), scale=scale, zero=zero)
     return K.Quantizer(Program(), buffers), {n: View(n, 0, (b.size,), (1,)) for n, b in buffers.items()}
 
@@ -225,12 +225,8 @@ def test_quantized_products_are_close(kind, x_bits, y_bits):
     got.arrays["x"][:], want.arrays["x"][:] = x, q.buffers["x"].dequantize(x)
     integer.run(got)
     call.run(want)
-    error = np.abs(
-        q.buffers["y"].dequantize(got.arrays["y"]) - np.clip(want.arrays["y"], -16, 16 if y_bits == 16 else 99)
-    )
-    assert (error.max() if y_bits == 16 else error[want.arrays["y"] > -16].max()) < 0.15
-    if integer.rq.mult.size > 1:
-        assert kind not in ("matmul, one scale", "spmv, one scale", "rank1")
+    assert np.abs(q.buffers["y"].dequantize(got.arrays["y"]) - want.arrays["y"]).max() < 0.3  # sums reach 30
+    assert (integer.rq.mult.size > 1) == (kind in ("matmul", "spmv", "block_spmv"))
 
 
 @pytest.mark.parametrize("kind", ["spmv", "block_spmv", "rank1"])
@@ -248,11 +244,11 @@ def test_rows_of_bias_alone_leave_room_for_the_shift(kind):
     q, v = quantizer(x=(9, 8), y=(3, 16), t=(2, 16))
     q.buffers["x"] = replace(q.buffers["x"], scale=8.0)
     (call,) = products(**v, w=w, bias=bias)[kind].quantize(q)
-    assert call.rq.shift > 3
+    assert call.rq.shift >= 3
     env = Env(Program(q.buffers), 1, True)
     env.arrays["x"][:] = 37  # zero
     call.run(env)
-    assert np.abs(q.buffers["y"].dequantize(env.arrays["y"]) - bias).max() < 1e-3
+    assert np.abs(q.buffers["y"].dequantize(env.arrays["y"]) - bias).max() < 0.02  # half a step of the sums
 
 
 def test_limits_of_sparse_indices():

@@ -30,4 +30,4 @@ def load(path: Path, steps: int | None = None, input_shapes: dict[str, tuple[int
         raise HmdcError(f"{path} is nested too deeply to be a valid model") from e
     except Exception as e:  # a damaged file can break the readers anywhere; one line for the user, -v shows the rest
         reason = (str(e).splitlines() or [""])[0][:160]
-        raise HmdcError(f"{path} is not a valid model: {type(e).__name__}: {reason}") from e
+        raise HmdcError(f"{path} is damaged or not a valid model ({reason}); export it again") from e
