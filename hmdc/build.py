@@ -48,17 +48,21 @@ class Builder:
     @property
     def hidden(self) -> Format:
         """Hidden states as the products read them: no zero point."""
-        return Format(8, clip=True) if self.program.precision == "int8" else WIDE
+        return self._flexible("hidden")
 
     @property
     def inner(self) -> Format:
         """Temporaries between the factors of a structured matrix."""
-        return replace(WIDE, clip=True, flexible="inner") if self.narrow else WIDE
+        return self._flexible("inner")
 
     @property
     def joined(self) -> Format:
         """The buffer [x; h] that a joined matrix reads: two ranges on one grid."""
-        return replace(WIDE, clip=True, flexible="joined") if self.narrow else WIDE
+        return self._flexible("joined")
+
+    def _flexible(self, name: str) -> Format:
+        """16 bits, or 8 where widths.choose finds them good enough."""
+        return replace(WIDE, clip=True, flexible=name) if self.narrow else WIDE
 
     @property
     def narrow(self) -> bool:

@@ -1,6 +1,7 @@
 """Which 16-bit buffers may have 8 bits: measured on calibration data, not assumed."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
@@ -8,8 +9,9 @@ from .program import Program
 from .quantize import Range, quantize, scales
 from .simulate import simulate
 
-LOSS = 1.0  # decibels of signal-to-noise that 8 bits may cost
-ENOUGH = 40.0  # decibels beyond which int8 outputs hardly tell the difference
+LOSS = 1.0  # decibels of signal-to-noise that 8 bits may always cost
+# and down to which they may cost more: int16 hidden states slow every product down, temporaries only the small ones
+ENOUGH = {"hidden": 25.0, "joined": 40.0, "inner": 40.0}
 SAMPLES = 32
 
 
@@ -20,19 +22,21 @@ def narrow(program: Program, names: tuple[str, ...]) -> Program:
 
 
 def choose(program: Program, ranges: dict[str, Range], inputs: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """The flexible formats that 8 bits serve as well: all together, or each alone, or none.
+    """The flexible formats that 8 bits serve well: as many as possible.
 
-    inputs: real calibration data in port layout.  Well means within LOSS of the widest, or beyond ENOUGH.
+    inputs: real calibration data in port layout.  Well means within LOSS of the widest program, or beyond ENOUGH.
     """
-    kinds = tuple(sorted({b.fmt.flexible for b in program.buffers.values() if b.fmt.flexible}))
+    kinds = [k for k in ENOUGH if any(b.fmt.flexible == k for b in program.buffers.values())]
     if not kinds:
         return ()
     inputs = {k: a[:SAMPLES] for k, a in inputs.items()}
     reference = simulate(program, inputs)
-    needed = min(_snr(program, ranges, inputs, reference) - LOSS, ENOUGH)
-    for names in (kinds, *((k,) for k in kinds if len(kinds) > 1)):
-        if _snr(narrow(program, names), ranges, inputs, reference) >= needed:
-            return names
+    widest = _snr(program, ranges, inputs, reference) - LOSS
+    for size in range(len(kinds), 0, -1):
+        for names in combinations(kinds, size):
+            needed = min(widest, max(ENOUGH[k] for k in names))
+            if _snr(narrow(program, names), ranges, inputs, reference) >= needed:
+                return names
     return ()
 
 

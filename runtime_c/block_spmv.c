@@ -23,24 +23,28 @@ static void hmdc_block_spmv(const struct hmdc_block_spmv *k, const x_t *x, const
     const int32_t rows = k->rows, height = k->block_rows, width = k->block_columns;
     const int8_t *w = k->weights;
     const uint16_t *column = k->columns, *count = k->counts;
-    for (int32_t first = 0; first < rows; first += height) {
-        int32_t sum[8] = {0};
-        /* the last row of blocks may reach beyond the matrix: those sums are zeros that nobody reads */
-        const int32_t inside = rows - first < height ? rows - first : height;
-        for (int32_t n = *count++; n > 0; n--) {
-            const x_t *piece = x + *column++;
-            for (int32_t t = 0; t < height; t++) {
-                int32_t s = sum[t];
-                for (int32_t i = 0; i < width; i++) {
-                    s += *w++ * piece[i];
-                }
-                sum[t] = s;
+    int32_t sum[8];
+    int32_t t = height; /* row within its row of blocks */
+    for (int32_t r = 0; r < rows; r++) {
+        if (t == height) { /* the sums of the next row of blocks; the last may reach beyond the matrix */
+            for (t = 0; t < height; t++) {
+                sum[t] = 0;
             }
+            for (int32_t n = *count++; n > 0; n--) {
+                const x_t *piece = x + *column++;
+                for (t = 0; t < height; t++) {
+                    int32_t s = sum[t];
+                    for (int32_t i = 0; i < width; i++) {
+                        s += *w++ * piece[i];
+                    }
+                    sum[t] = s;
+                }
+            }
+            t = 0;
         }
-        for (int32_t t = 0; t < inside; t++) {
-            const int32_t r = first + t, s = k->bias ? k->bias[r] + sum[t] : sum[t];
-            const int32_t v = k->zero + hmdc_requant(s, k->mult[r * k->mult_step], k->shift);
-            y[r] = (y_t)hmdc_clamp(add ? add[r] + v : v, k->lo, k->hi);
-        }
+        const int32_t s = k->bias ? k->bias[r] + sum[t] : sum[t];
+        const int32_t v = k->zero + hmdc_requant(s, k->mult[r * k->mult_step], k->shift);
+        y[r] = (y_t)hmdc_clamp(add ? add[r] + v : v, k->lo, k->hi);
+        t++;
     }
 }

@@ -18,24 +18,27 @@ static void hmdc_block_spmv_f32(const struct hmdc_block_spmv_f32 *k, const float
     const int32_t rows = k->rows, height = k->block_rows, width = k->block_columns;
     const float *w = k->weights;
     const uint16_t *column = k->columns, *count = k->counts;
-    for (int32_t first = 0; first < rows; first += height) {
-        float sum[8] = {0.0f};
-        /* the last row of blocks may reach beyond the matrix: nobody reads those sums */
-        const int32_t inside = rows - first < height ? rows - first : height;
-        for (int32_t n = *count++; n > 0; n--) {
-            const float *piece = x + *column++;
-            for (int32_t t = 0; t < height; t++) {
-                float s = sum[t];
-                for (int32_t i = 0; i < width; i++) {
-                    s += *w++ * piece[i];
-                }
-                sum[t] = s;
+    float sum[8];
+    int32_t t = height; /* row within its row of blocks */
+    for (int32_t r = 0; r < rows; r++) {
+        if (t == height) { /* the sums of the next row of blocks; the last may reach beyond the matrix */
+            for (t = 0; t < height; t++) {
+                sum[t] = 0.0f;
             }
+            for (int32_t n = *count++; n > 0; n--) {
+                const float *piece = x + *column++;
+                for (t = 0; t < height; t++) {
+                    float s = sum[t];
+                    for (int32_t i = 0; i < width; i++) {
+                        s += *w++ * piece[i];
+                    }
+                    sum[t] = s;
+                }
+            }
+            t = 0;
         }
-        for (int32_t t = 0; t < inside; t++) {
-            const int32_t r = first + t;
-            const float v = k->bias ? k->bias[r] + sum[t] : sum[t];
-            y[r] = hmdc_clampf(add ? add[r] + v : v, k->lo, k->hi);
-        }
+        const float v = k->bias ? k->bias[r] + sum[t] : sum[t];
+        y[r] = hmdc_clampf(add ? add[r] + v : v, k->lo, k->hi);
+        t++;
     }
 }

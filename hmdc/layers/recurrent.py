@@ -61,7 +61,7 @@ class Recurrent(Layer):
         if b.is_joined(node.name):
             state["xh"] = b.state(f"{node.name}.xh", np.concatenate([np.zeros(n_x), first["h"]]), n_x + n, b.joined)
             state["x"], state["feed"] = state["xh"].slice(0, 0, n_x), state["xh"].slice(0, n_x, n_x + n)
-        elif formats["h"].bits > b.hidden.bits:
+        elif b.narrow and formats["h"] != b.hidden:
             state["feed"] = b.state(f"{node.name}.feed", first["h"], n, b.hidden)
         for (name, fmt), value in zip(formats.items(), node.outputs[1:]):
             if name == "h" and "feed" in state and fmt == b.hidden:

@@ -1,0 +1,109 @@
+"""Every structure x every cell x every precision.  Driven by the registries: what is added there is tested here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hmdc
+from hmdc import recipe
+from hmdc.cells import CELLS
+from hmdc.check import check
+from hmdc.data import Data, to_integers, to_real
+from hmdc.linear import STRUCTURES
+from hmdc.lower import lower
+from hmdc.model import Model, Node
+from hmdc.reference import evaluate, shapes
+from hmdc.simulate import simulate
+from hmdc.verify import verify
+
+KINDS = {
+    "lstm": {},
+    "gru0": {"linear_before_reset": False},
+    "gru1": {"linear_before_reset": True},
+    "rnn": {"activation": "tanh"},
+}
+SIZES = ((7, 13, 5), (12, 24, 3), (5, 29, 4))  # inputs, hidden units, steps: primes and smooth numbers
+RECIPES = [f"rec*={s}(ratio=2)" for s in STRUCTURES if s != "dense"]
+SEED = 7
+
+
+def network(kind: str, n_in: int, n: int, steps: int) -> Model:
+    """One recurrent layer and a dense layer on its last state."""
+    rng = np.random.default_rng(SEED)
+    op = kind.rstrip("01")
+    gates = len(CELLS[op].gates)
+    draw = lambda *shape: rng.normal(size=shape) / np.sqrt(shape[-1])
+    weights = {"w": draw(gates * n, n_in), "u": draw(gates * n, n), "bw": draw(gates * n), "bu": draw(gates * n)}
+    outputs = ("", "h", "c")[: 1 + len(CELLS[op].states)]
+    cell = Node(
+        op,
+        "rec",
+        ("x", *[""] * len(CELLS[op].states)),
+        outputs,
+        {"hidden": n, "reverse": False, **KINDS[kind]},
+        weights,
+    )
+    flat = Node("reshape", "reshape", ("h",), ("f",), {"shape": (1, n)})
+    head = Node(
+        "dense", "fc", ("f",), ("y",), {"axis": 1, "low": -np.inf, "high": np.inf}, {"w": draw(4, n), "b": draw(4)}
+    )
+    model = Model({"x": (steps, 1, n_in)}, [cell, flat, head], ["y"], steps=steps, sha256="0" * 64, path="net")
+    model.shapes = shapes(model)
+    return model
+
+
+def samples(model: Model, count: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(SEED + 1)
+    return {k: rng.normal(size=(count, *s)) for k, s in model.inputs.items()}
+
+
+def densified(model: Model, maps) -> Model:
+    """The model with the matrices that the maps stand for."""
+    nodes = []
+    for n in model.nodes:
+        w = dict(n.weights)
+        if f"{n.name}.wu" in maps:
+            w["w"], w["u"] = np.split(maps[f"{n.name}.wu"].dense(), [w["w"].shape[1]], axis=1)
+        w |= {k: maps[m].dense() for k, m in (("w", f"{n.name}.w"), ("u", f"{n.name}.u"), ("w", n.name)) if m in maps}
+        nodes.append(replace(n, weights=w))
+    return replace(model, nodes=nodes)
+
+
+def forms(kind: str) -> list[str]:
+    """Both forms of the matrices of a recurrent layer."""
+    return ["rec.wu", "rec.[wu]"]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("structure", [s for s in STRUCTURES if s != "dense"])
+def test_float_program_equals_reference_on_the_dense_matrix(structure, kind, size):
+    model = network(kind, *size)
+    for form in forms(kind):
+        maps = recipe.apply(model, [f"{form}={structure}(ratio=1.5)", f"fc={structure}(ratio=1.2)"])
+        data = samples(model, 3)
+        want = evaluate(densified(model, maps), data)["y"]
+        program = check(lower(model, maps, "float32"))
+        for entry in program.entries:
+            got = simulate(program, to_integers(program, data), entry)["y"]
+            got = got[:, -1] if entry == "step" else got
+            assert np.abs(to_real(program, "y", got) - want).max() <= 1e-9
+
+
+@pytest.mark.parametrize("precision", hmdc.compiler.PRECISIONS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("structure", [s for s in STRUCTURES if s != "dense"])
+def test_c_equals_simulator(structure, kind, precision, tmp_path):
+    for i, size in enumerate(SIZES):
+        model = network(kind, *size)
+        data = samples(model, 4)
+        np.savez(tmp_path / "data.npz", **data)
+        build = hmdc.compile(
+            model, tmp_path / f"{i}", name="net", precision=precision, calibration=tmp_path / "data.npz",
+            compress=[f"{forms(kind)[i % 2]}={structure}(ratio=1.5)"],
+        )  # fmt: skip
+        again = hmdc.load(build.path)
+        places = ("host", "mps2-an386") if i == 0 else ("host",)
+        assert verify(again, Data({"x": data["x"][:2]}, None), places).differences == []
+        assert build.report["layers"][0]["ratio"] >= 1.0
