@@ -16,7 +16,7 @@ from .paths import TEMPLATES
 from .place import ALIGN, Plan
 from .program import Block, Buffer, Port, Program, View
 
-C_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "float32": "float"}
+C_TYPES = {f"{u}int{n}": f"{u}int{n}_t" for u in ("", "u") for n in (8, 16, 32)} | {"float32": "float"}
 WIDTH = 108
 
 

@@ -39,7 +39,7 @@ def measure(model: Model, assignments, maps, program: Program, plan: Plan, rende
         "ram_bytes": state_bytes(program, plan),
         "scratch_bytes": plan.scratch,
         "stack_bytes": stack,
-        "weights_bytes": weights_bytes(program, list(program.calls())),
+        "weights_bytes": weights_bytes(list(program.calls())),
         "macs_per_step": per_step,
         "macs": total,
         "ratio": _ratio(sum(m["dense_parameters"] for m in rows), sum(m["parameters"] for m in rows)),
@@ -69,11 +69,10 @@ def macs(program: Program) -> tuple[int | None, int]:
     return count["frame"] + count["tail"], count["frame"] * program.steps + count["tail"]
 
 
-def weights_bytes(program: Program, calls: list[Kernel]) -> int:
-    """Bytes of weights and biases, without multipliers and tables; equal arrays are stored once."""
-    size = 4 if program.precision == "float32" else None
+def weights_bytes(calls: list[Kernel]) -> int:
+    """Bytes of weights, biases and indices, without multipliers and tables; equal arrays are stored once."""
     arrays = {(a.dtype.name, a.tobytes()): a for c in calls for a in c.weights()}
-    return sum(a.size * (size or a.itemsize) for a in arrays.values())
+    return sum(a.size * (4 if a.dtype.kind == "f" else a.itemsize) for a in arrays.values())
 
 
 def _layer(node: Node, assigned, maps, program: Program) -> dict:
@@ -85,7 +84,7 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
                for b in blocks for c in b.calls if c.name in names)  # fmt: skip
     matrices = [_matrix(a, maps[a.matrix]) for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
-    dense, total = _dense_bytes(node, program), stored_bytes(program, mine)
+    dense, total = _dense_bytes(node, program), stored_bytes(mine)
     return {
         "name": node.name, "op": node.op, "structure": " + ".join(dict.fromkeys(m["structure"] for m in matrices)),
         "shape": [w.shape[0], w.shape[1] + (u.shape[1] if u is not None else 0)], "dense_bytes": dense,
@@ -117,14 +116,12 @@ def _dense_bytes(node: Node, program: Program) -> int:
     return total + 4 * (biased + after)
 
 
-def stored_bytes(program: Program, calls: list[Kernel]) -> int:
-    """Weights, biases, indices and multipliers; equal arrays are stored once."""
-    arrays = {(a.dtype.name, a.tobytes()): a for c in calls for a in c.weights()}
+def stored_bytes(calls: list[Kernel]) -> int:
+    """weights_bytes and the multipliers."""
     mults = {
         c.rq.mult.tobytes(): 4 * c.rq.mult.size for c in calls if c.weights() and getattr(c, "rq", None) is not None
     }
-    size = 4 if program.precision == "float32" else None
-    return sum(a.size * (size or a.itemsize) for a in arrays.values()) + sum(mults.values())
+    return weights_bytes(calls) + sum(mults.values())
 
 
 def layer_table(model: Model) -> dict:

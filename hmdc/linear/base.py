@@ -34,7 +34,6 @@ class Structure:
     def __init_subclass__(cls):
         if "decompose" in cls.__dict__:
             cls.decompose = _checked(cls.decompose)
-        cls.prefix = cls.__dict__.get("prefix", cls.__dict__.get("name", getattr(cls, "prefix", "")))
 
     def decompose(self, w: np.ndarray, *, moment: np.ndarray | None = None) -> LinearMap:
         """w: [m, n].  moment: [n, n], E[x x^T] of the input: minimize the error of the output, not of the matrix."""
@@ -106,6 +105,16 @@ class Structure:
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}"
                 raise HmdcError(f"{self.name} has no option {name!r}; {hint}")
 
+    def _moment(self, moment: np.ndarray, n: int) -> np.ndarray:
+        """The second moment, checked, symmetric and made invertible."""
+        if not self.weighted:
+            raise HmdcError(f"{self.name} cannot weigh errors by the inputs; leave the weighting out")
+        if moment.shape != (n, n) or not np.isfinite(moment).all():
+            raise HmdcError(f"{self.name}: the second moment must be {n}x{n} and finite, not {list(moment.shape)}")
+        moment = (moment + moment.T) / 2
+        mean = np.trace(moment) / n
+        return moment + (RIDGE * mean if mean > DEAD else 1.0) * np.eye(n)
+
 
 def _checked(decompose):
     @wraps(decompose)
@@ -122,20 +131,6 @@ def _checked(decompose):
         return decompose(self, w, moment=moment, **options)
 
     return wrapper
-
-
-def _moment(self: Structure, moment: np.ndarray, n: int) -> np.ndarray:
-    """The second moment, checked, symmetric and made invertible."""
-    if not self.weighted:
-        raise HmdcError(f"{self.name} cannot weigh errors by the inputs; leave the weighting out")
-    if moment.shape != (n, n) or not np.isfinite(moment).all():
-        raise HmdcError(f"{self.name}: the second moment must be {n}x{n} and finite, not {list(moment.shape)}")
-    moment = (moment + moment.T) / 2
-    mean = np.trace(moment) / n
-    return moment + (RIDGE * mean if mean > DEAD else 1.0) * np.eye(n)
-
-
-Structure._moment = _moment
 
 
 def roots(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
