@@ -10,7 +10,6 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +76,7 @@ def parse(text: str) -> Recipe:
 def checked(pattern: str | None, structure: str, options: dict, text: str) -> Recipe:
     if structure not in STRUCTURES:
         raise HmdcError(f"recipe {text!r}: no structure {structure!r}; known are {', '.join(STRUCTURES)}")
-    known = [p for p in signature(STRUCTURES[structure].decompose).parameters if p not in ("w", "moment")]
+    known = list(STRUCTURES[structure].options())
     for name in options:
         if name not in (*known, *SHARED):
             raise HmdcError(
@@ -154,8 +153,10 @@ def assign(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]
 
 def _given(layers: list[Node], given: dict[str, np.ndarray]) -> list[tuple[str, Node, str, bool]]:
     """(matrix, layer, structure, stacked) of every matrix that named factors describe."""
+    if not given:
+        return []
     places = {name: node for node in layers for name in matrices(node)}
-    prefixes = {getattr(s, "prefix", name): name for name, s in STRUCTURES.items()}
+    prefixes = {s.prefix: name for name, s in STRUCTURES.items()}
     found = {}
     for key in given:
         name = max((m for m in places if key.startswith(m + ".")), key=len, default=None)
@@ -232,13 +233,20 @@ def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
         moment = None
     try:
         if "ratio" in a.options:
-            options = structure.size(parts[0].shape, a.options["ratio"]) | options
+            options = structure.size(parts[0].shape, a.options["ratio"], **options)
         maps = tuple(structure.decompose(p, moment=moment, **options) for p in parts)
     except HmdcError as e:
         raise HmdcError(f"{a.matrix} is {'x'.join(map(str, parts[0].shape))}: {e}") from e
     except (TypeError, ValueError) as e:
         raise HmdcError(f"{a.matrix}: {a.structure} cannot take the options {options}: {e}") from e
     return Rows(maps, a.gates) if a.gates else maps[0]
+
+
+def describe(a: Assignment, m: LinearMap) -> str:
+    """What was chosen for a matrix, per gate: factor shapes, padding, rich rows."""
+    if a.structure == "dense":
+        return ""
+    return STRUCTURES[a.structure].describe(m.maps[0]) + " per gate" if a.gates else STRUCTURES[a.structure].describe(m)
 
 
 def needs_moments(assignments: dict[str, Assignment]) -> list[str]:
@@ -294,5 +302,6 @@ def _preferred_order(structure, a: Assignment) -> np.ndarray:
     stack = np.stack(np.split(matrices(a.node)[a.matrix], len(a.gates)))
     options = {k: v for k, v in a.options.items() if k not in SHARED}
     if "ratio" in a.options:
-        options = structure.size(stack.shape[1:], a.options["ratio"]) | options
-    return structure.order(stack, **options)
+        options = structure.size(stack.shape[1:], a.options["ratio"], **options)
+    hidden = {"w": None, "u": 0, "wu": stack.shape[2] - stack.shape[1]}[a.matrix.rpartition(".")[2]]
+    return structure.order(stack, hidden=hidden, **options)

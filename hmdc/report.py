@@ -5,11 +5,12 @@ import json
 from .cells import CELLS
 from .errors import NotStreamable
 from .kernels import Kernel
-from .linear import LinearMap, describe
+from .linear import LinearMap
 from .model import Model, Node
 from .paths import RUNTIME_C
 from .place import Plan
 from .program import Program
+from .recipe import describe
 from .render import Renderer, state_bytes
 from .streaming import frame, roles
 
@@ -96,7 +97,7 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
 def _matrix(a, m: LinearMap) -> dict:
     """One matrix; macs: of one product, dense and structured."""
     before = m.shape[0] * m.shape[1]
-    note = describe(a.structure, m)
+    note = describe(a, m)
     return {
         "name": a.matrix, "structure": a.structure, "shape": list(m.shape), "dense_parameters": before,
         "parameters": m.parameters(), "ratio": _ratio(before, m.parameters()), "dense_macs": before, "macs": m.macs(),

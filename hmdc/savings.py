@@ -5,41 +5,39 @@ import numpy as np
 from .errors import HmdcError
 from .linear import STRUCTURES
 from .model import Model
-from .recipe import apply, matrices
+from .recipe import assign, decompose, describe, matrices, parse
 
 RATIOS = (2, 4, 8, 16, 32)
 LARGEST = 1 << 20  # entries of a matrix that is decomposed in every way
 
 
 def savings(model: Model, ratios: tuple[int, ...] = RATIOS) -> list[dict]:
-    """One row per matrix, structure and ratio that is possible.
+    """One row per matrix, structure and size that is possible: the structure's own default, then the ratios.
 
-    kept: 1 - |W - W'|^2 / |W|^2 (Frobenius), before any training.  macs: of one product.  bytes: int8, without scales.
+    bytes: weights and indices in int8.  macs: of one product.  kept: 1 - |W - W'|^2 / |W|^2, before any training.
     """
     rows = []
     for node in model.nodes:
         for name, w in matrices(node).items():
             if w.size <= LARGEST:
-                rows.append(_row(name, "dense", 1, w.size, w.size, w.size, 1.0))
+                rows.append({"matrix": name, "structure": "dense", "form": "", "ratio": 1.0, "parameters": w.size,
+                             "bytes": w.size, "macs": w.size, "kept": 1.0})  # fmt: skip
                 rows += [r for s in STRUCTURES if s != "dense" for r in _structure(model, name, w, s, ratios)]
     return rows
 
 
 def _structure(model: Model, name: str, w: np.ndarray, structure: str, ratios) -> list[dict]:
     rows, seen = [], set()
-    for ratio in ratios:
+    for options in ("", *(f"ratio={r}" for r in ratios)):
         try:
-            maps = apply(model, [f"{name}={structure}(ratio={ratio})"])
-        except HmdcError:  # that ratio does not exist for this shape
+            assigned = assign(model, [parse(f"{name}={structure}({options})")], {})
+            m = decompose({name: assigned[name]}, {})[name]
+        except HmdcError:  # that size does not exist for this shape
             continue
-        m = maps[name]
         if m.parameters() not in seen:
             seen.add(m.parameters())
             kept = 1 - ((w - m.dense()) ** 2).sum() / (w**2).sum()
-            rows.append(_row(name, structure, w.size / m.parameters(), m.parameters(), w.size, m.macs(), kept))
+            rows.append({"matrix": name, "structure": structure, "form": describe(assigned[name], m),
+                         "ratio": round(w.size / m.parameters(), 2), "parameters": int(m.parameters()),
+                         "bytes": m.nbytes(), "macs": int(m.macs()), "kept": round(float(kept), 4)})  # fmt: skip
     return rows
-
-
-def _row(name, structure, ratio, parameters, dense, macs, kept) -> dict:
-    return {"matrix": name, "structure": structure, "ratio": round(ratio, 2), "parameters": int(parameters),
-            "macs": int(macs), "macs_ratio": round(dense / macs, 2), "kept": round(float(kept), 4)}  # fmt: skip

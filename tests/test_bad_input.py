@@ -50,7 +50,6 @@ from hmdc.cli import main
 
 GOOD = "compile m.onnx --calibration c.npz -o out"
 MEMORY = 1 << 30  # bytes
-
 DAMAGED = "not a readable ONNX file|no ONNX graph"
 VERIFY = "verify b --data c.npz"
 BIG = np.array([1 << 20, 1 << 20], np.int64)
@@ -68,7 +67,8 @@ CASES = [
     ("no outputs", model(lambda g: g.ClearField("output")), GOOD, DAMAGED),
     ("no nodes", model(lambda g: g.ClearField("node")), GOOD, "output 'y' .*no node"),
     # operators
-    ("unknown operator", model(lambda g: setattr(g.node[0], "op_type", "Frobnicate")), GOOD, r"'gru' \(Frobnicate\): hmdc cannot compile this operator; known: "),
+    ("unknown operator", model(lambda g: setattr(g.node[0], "op_type", "Frobnicate")), GOOD,
+     r"'gru' \(Frobnicate\): hmdc cannot compile this operator; known: "),
     ("custom domain", before("GRU", domain="my.ops"), GOOD, r"'early' \(my.ops.GRU\): hmdc cannot compile"),
     ("If", subgraph("If"), GOOD, r"\(If\).*; export one branch"),
     ("Loop", subgraph("Loop"), GOOD, r"\(Loop\).*; keep the recurrent layer whole"),
@@ -87,7 +87,8 @@ CASES = [
      GOOD, r"W has shape \[1, 9, 4\], \[1, 6, 4\] fits"),
     ("R of another size", weight("R", np.ones((1, 9, 3), np.float32)),
      GOOD, r"hidden_size is 2 but R has shape \[1, 9, 3\]"),
-    ("hidden_size", model(lambda g: setattr(g.node[0].attribute[0], "i", 5)), GOOD, r"hidden_size is 5 but R has shape \[1, 6, 2\]"),
+    ("hidden_size", model(lambda g: setattr(g.node[0].attribute[0], "i", 5)), GOOD,
+     r"hidden_size is 5 but R has shape \[1, 6, 2\]"),
     ("NaN", like("W", value=np.nan), GOOD, "'W' has values that are NaN"),
     ("infinity", like("R", value=np.inf), GOOD, "'R' has values that are NaN or infinite"),
     ("huge", like("V", value=1e38), GOOD, "beyond 1e30"),
@@ -153,6 +154,8 @@ CASES = [
     ("shape digits", nothing, GOOD + " --input-shape x=" + "9" * 5000, "input-shape x=9999"),
     ("shape zero", nothing, GOOD + " --input-shape x=0x1x4", "write it like"),
     ("shape name", nothing, GOOD + " --input-shape q=3x1x4", "--input-shape q: no such input; the inputs are x, h"),
+    ("fixed steps", before("Reshape", ["x", "c"], {"c": np.array([4, 1, 4])}), GOOD,
+     r"cannot make \[4, 1, 4\] of \[3, 1, 4\]"),
     ("shape fit", nothing, GOOD + " --input-shape x=3x1x5", r"x=3x1x5 does not fit the model's \[3, 1, 4\]"),
     # options
     ("name", nothing, GOOD + " --name a-b", "--name 'a-b' cannot prefix C symbols; try --name a_b"),
@@ -170,7 +173,6 @@ CASES = [
      r"needs typical inputs: --calibration DATA.npz; .*\(samples, 3, 1, 4\)"),
     ("calibration missing", nothing, "compile m.onnx --calibration n.npz -o out", "n.npz: no such data file"),
     ("calibration empty", arrays(), GOOD, "has no array 'x'"),
-    ("calibration of 0 bytes", text("c.npz", ""), GOOD, "not a readable .npz"),
     ("no samples", arrays(x=np.zeros((0, 3, 1, 4))), GOOD, "at least 1"),
     ("wrong shape", arrays(x=np.zeros((5, 3, 1, 5))), GOOD, r"\(5, 3, 1, 5\) but \(samples, 3, 1, 4\) is wanted"),
     ("scalar", arrays(x=np.float32(1)), GOOD, r"has shape \(\)"),
@@ -188,7 +190,6 @@ CASES = [
     # labels
     ("labels too few", arrays(**samples(), y=np.zeros(4, int)), VERIFY, r"labels y .*\(4,\); 5 integers are wanted"),
     ("labels of text", arrays(**samples(), y=np.full(5, "a")), VERIFY, "labels y have type <U1"),
-    ("labels of rank 0", arrays(**samples(), y=3), VERIFY, r"labels y .*\(\)"),
     ("labels of another shape", arrays(**samples(), y=np.zeros((5, 7), int)), VERIFY, r"labels y have shape \(5, 7\)"),
     # places to write
     ("folder of others", both(lambda f: (f / "out").mkdir(), lambda f: (f / "out/mine").touch()),
@@ -206,7 +207,6 @@ CASES = [
     # builds
     ("verify no build", nothing, "verify . --data c.npz", "is no folder that hmdc compile made; run hmdc compile"),
     ("run no build", nothing, "run . --data c.npz -o o.npz", "is no folder that hmdc compile made"),
-    ("no such build", nothing, "bench nope", "nope is no folder that hmdc compile made"),
     ("no build file", lambda f: (f / "b/.hmdc/build").unlink(), VERIFY, "b is damaged"),
     ("build file cut", cut("b/.hmdc/build", 50), VERIFY, "b is damaged"),
     ("build file of another kind", text("b/.hmdc/build", "[1, 2]"), VERIFY, "b is damaged"),

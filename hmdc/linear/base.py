@@ -1,6 +1,6 @@
 """What every structure offers: decompose, size, factors, from_factors, describe; its options are checked here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import wraps
 from inspect import Parameter, signature
@@ -39,8 +39,11 @@ class Structure:
         """w: [m, n].  moment: [n, n], E[x x^T] of the input: minimize the error of the output, not of the matrix."""
         raise NotImplementedError
 
-    def tiers(self, shape: tuple[int, int], **given) -> Iterable[Iterator[tuple[Options, int]]]:
-        """Candidates of `size`, (options, parameters), best kind first; a later kind only where none before is near."""
+    def tiers(self, shape: tuple[int, int], ratio: float, **given) -> Iterable[Iterable[tuple[Options, int]]]:
+        """Candidates of `size`, (options, parameters), best kind first; a later kind only where none before is near.
+
+        The arguments after ratio are the options that a user may fix beside it.
+        """
         raise HmdcError(f"{self.name} cannot be sized by a ratio")
 
     def factors(self, m: LinearMap) -> dict[str, np.ndarray]:
@@ -78,9 +81,13 @@ class Structure:
         self.check_names(given)
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not isfinite(ratio) or ratio < 1:
             raise HmdcError(f"{self.name}(ratio={ratio!r}): the ratio must be a number of 1 or more")
+        taken = signature(self.tiers).parameters
+        for option in given if not any(p.kind is Parameter.VAR_KEYWORD for p in taken.values()) else ():
+            if option not in taken:
+                raise HmdcError(f"{self.name}({option}={given[option]!r}, ratio={ratio:g}): give one of them")
         whole = shape[0] * shape[1]
         fitting, nearest = [], []
-        for tier in self.tiers(shape, **given):
+        for tier in self.tiers(shape, ratio, **given):
             tier = list(tier)
             fitting += [c for c in tier if c[1] * ratio <= whole]
             nearest += sorted((whole / c[1], str(c[0])) for c in tier)[-2:]

@@ -36,7 +36,7 @@ class BlockPruned(Structure):
                             f"nearest to the usual is {near}")  # fmt: skip
         return int(block[0]), int(block[1])
 
-    def tiers(self, shape, block=(4, 4)):
+    def tiers(self, shape, ratio, block=(4, 4)):
         """Counts whole blocks, as if none that stays were at an edge: at least the ratio, whatever stays."""
         (m, n), (r, k) = shape, self._block(block, shape)
         cells = -(-m // r) * -(-n // k)

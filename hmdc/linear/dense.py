@@ -13,8 +13,8 @@ class DenseStructure(Structure):
     def decompose(self, w, *, moment=None):
         return Dense(w)
 
-    def tiers(self, shape):
-        yield iter([({}, shape[0] * shape[1])])
+    def tiers(self, shape, ratio):
+        yield [({}, shape[0] * shape[1])]
 
     def factors(self, m):
         return {"dense.w": m.w}

@@ -29,7 +29,7 @@ class Hmd(Structure):
         low = Rank1Blocks(b, d, c, e)
         return Rows((Dense(rich), low)) if len(rich) else low
 
-    def tiers(self, shape):
+    def tiers(self, shape, ratio):
         m, n = shape
         yield (({"rows": r}, r * n + 2 * (m - r) + n) for r in range(m))
 

@@ -28,7 +28,7 @@ class LowRank(Structure):
     def _map(self, u, v):
         return Chain((factor(u), factor(v)))
 
-    def tiers(self, shape):
+    def tiers(self, shape, ratio):
         yield (({"rank": r}, r * sum(shape)) for r in range(1, min(shape) + 1))
 
     def factors(self, m):

@@ -27,6 +27,10 @@ class LinearMap:
 
     sparse = False
 
+    def nbytes(self) -> int:
+        """Bytes in int8, indices included, multipliers not."""
+        return self.parameters()
+
     def macs(self) -> int:
         """Multiply-accumulates of one product."""
         raise NotImplementedError
@@ -97,6 +101,9 @@ class Sparse(LinearMap):
     def factors(self):
         return [self.w]
 
+    def nbytes(self):
+        return 2 * self.parameters() + 2 * len(self.w)  # a gap beside every entry, a count for every row
+
     def macs(self):
         return int(np.count_nonzero(self.w))
 
@@ -117,6 +124,10 @@ class BlockSparse(Sparse):
         (m, n), (r, k) = self.w.shape, self.block
         kept = [(i, j) for i in range(0, m, r) for j in range(0, n, k) if self.w[i : i + r, j : j + k].any()]
         return sum(min(r, m - i) * min(k, n - j) for i, j in kept)
+
+    def nbytes(self):
+        kept = self.macs()  # whole blocks are stored, zeros inside included
+        return kept + 2 * (kept // (self.block[0] * self.block[1])) + 2 * -(-len(self.w) // self.block[0])
 
     def rows(self, start, stop):
         if start % self.block[0]:
@@ -212,6 +223,9 @@ class Chain(LinearMap):
     def parameters(self):
         return sum(m.parameters() for m in self.maps)
 
+    def nbytes(self):
+        return sum(m.nbytes() for m in self.maps)
+
     def macs(self):
         return sum(m.macs() for m in self.maps)
 
@@ -247,6 +261,9 @@ class Rows(LinearMap):
 
     def parameters(self):
         return sum(m.parameters() for m in self.maps)
+
+    def nbytes(self):
+        return sum(m.nbytes() for m in self.maps)
 
     def macs(self):
         return sum(m.macs() for m in self.maps)
@@ -296,6 +313,9 @@ class Sum(LinearMap):
     def parameters(self):
         return sum(m.parameters() for m in self.maps)
 
+    def nbytes(self):
+        return sum(m.nbytes() for m in self.maps)
+
     def macs(self):
         return sum(m.macs() for m in self.maps)
 
@@ -330,6 +350,9 @@ class Crop(LinearMap):
 
     def parameters(self):
         return self.inner.parameters()
+
+    def nbytes(self):
+        return self.inner.nbytes()
 
     def macs(self):
         return self.inner.macs()

@@ -115,7 +115,7 @@ class Modes(Structure):
                             f"nearest is {option}={near}")  # fmt: skip
         return tuple(int(v) for v in value)
 
-    def tiers(self, shape, m=None, n=None, rank=None, rich=None, **more):
+    def tiers(self, shape, ratio, m=None, n=None, rank=None, rich=None, **more):
         yield self._candidates(shape, m, n, rank, rich, more)
 
     def _candidates(self, shape, m, n, rank, rich, more) -> Iterator[tuple[Options, int]]:

@@ -27,9 +27,10 @@ class Pruned(Structure):
         score = np.abs(w) if moment is None else np.abs(w) * np.sqrt(np.diag(moment))
         return Sparse(largest(w, fraction(self, "density", density, w.size), score))
 
-    def tiers(self, shape):
+    def tiers(self, shape, ratio):
         whole = shape[0] * shape[1]
-        yield (({"density": k / whole}, k) for k in range(1, whole + 1))
+        kept = max(1, int(whole // ratio))
+        yield [({"density": kept / whole}, kept)]
 
     def factors(self, m):
         return {"pruned.w": m.w}

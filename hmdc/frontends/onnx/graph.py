@@ -1,6 +1,7 @@
 """Folded ONNX graph -> Model: one translator per operator."""
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 import onnx
@@ -93,7 +94,11 @@ class Graph:
 
     def reshape(self, node: onnx.NodeProto, x: str, y: str, shape=None) -> None:
         """y is x in another shape (by default the one that y has)."""
-        self.add("reshape", "reshape", [x], [y], node, shape=tuple(shape or self.shape(y)))
+        shape = tuple(shape or self.shape(y))
+        if prod(shape) != prod(self.shape(x)):
+            raise refuse(node, f"cannot make {list(shape)} of {list(self.shape(x))}",
+                         "export with a dynamic time axis, or leave out --steps and --input-shape")  # fmt: skip
+        self.add("reshape", "reshape", [x], [y], node, shape=shape)
 
     def affine(self, node: onnx.NodeProto, x: str, y: str, scale, bias, low=-np.inf, high=np.inf) -> None:
         scale, bias = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(bias, np.float64))
