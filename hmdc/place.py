@@ -77,5 +77,4 @@ def _extend(life: list[int], i: int, first: int, last: int, repeat: int) -> None
         life[1] = max(life[1], last if repeat > 1 else i)
         life[2:] = [first, last, repeat]
     else:
-        whole = life[0] < first and repeat > 1
-        life[1] = max(life[1], last if whole else i)
+        life[1] = max(life[1], i)

@@ -50,7 +50,9 @@ class Verification:
         return not self.differences
 
     def as_json(self) -> dict:
-        return {"samples": self.samples, **self.figures, "on": self.on}
+        """JSON has no infinity and no NaN."""
+        plain = lambda d: {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in d.items()}
+        return {"samples": self.samples, **plain(self.figures), "on": {k: plain(v) for k, v in self.on.items()}}
 
 
 def execute(build: Build, where: str, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

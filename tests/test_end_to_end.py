@@ -1,47 +1,25 @@
 """Files as PyTorch writes them -> C on the host and on a board, against ONNX Runtime's outputs (corpus/README.md)."""
 
-import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from native import link, tool
-from networks import assert_close
+from networks import Net, assert_close, onnx_runtime, samples
+from torch_corpus import CASES, PRECISIONS, arrays, compiled, on_host
 
 import hmdc
-from hmdc import HmdcError, boards
-from hmdc.data import Data, to_integers
-from hmdc.host import Host, complete, run_host
-from hmdc.intmath import limits
+from hmdc import HmdcError, boards, frontends
+from hmdc.data import Data, to_integers, to_real
+from hmdc.host import Host, complete
+from hmdc.reference import evaluate
 from hmdc.verify import real_outputs, verify
 
-CORPUS = Path(__file__).parent / "corpus" / "torch"
-CASES = json.loads((CORPUS / "cases.json").read_text())
-EXPECTED = np.load(CORPUS / "expected.npz")
 OK = [name for name, case in CASES.items() if case["expect"] == "ok"]
 ON_BOARD = ["ts_lstm_last", "dyn_gru_mean_sigmoid", "ts_bilstm_steps", "dyn_gru_stacked_bi", "dyn_gru_residual",
             "ts_gru_stream_stacked", "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax"]  # fmt: skip
-PRECISIONS = hmdc.compiler.PRECISIONS
 BOARD = "mps2-an386"
-
-
-def arrays(case: str, kind: str) -> dict[str, np.ndarray]:
-    head = f"{case}/{kind}/"
-    return {k.removeprefix(head): EXPECTED[k].astype(np.float64) for k in EXPECTED if k.startswith(head)}
-
-
-def compiled(case: str, folder: Path, precision: str = "float32", **options):
-    """The build of a corpus model, calibrated with its own samples, into folder/out."""
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "data.npz", **arrays(case, "in"))
-    open_time = any("time" in i["shape"] for i in CASES[case]["inputs"].values())
-    options = {"steps": 5 if open_time else None, "calibration": folder / "data.npz"} | options
-    return hmdc.compile(CORPUS / f"{case}.onnx", folder / "out", precision=precision, **options)
-
-
-def on_host(build, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    return run_host(build.program, build.source, build.report["ram_bytes"], to_integers(build.program, inputs))
 
 
 def check_float(case: str, folder: Path) -> None:
@@ -179,87 +157,71 @@ def test_reset_forgets_everything(case, precision, tmp_path):
             assert all(np.array_equal(found[0][name], other[name]) for name in found[0])
 
 
-# --- the files
-
-COMMON = ["ts_lstm_last", "dyn_gru_stacked_bi", "ts_gru_mean_sigmoid", "dyn_lstm_stream_t6", "dyn_gru_residual"]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+def ports(program) -> tuple[list, list]:
+    return [[p for p in side if p.kind == "stream"] for side in (program.inputs, program.outputs)]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("case", COMMON)
-def test_same_input_same_bytes(case, precision, tmp_path):
-    first, second = (contents(compiled(case, tmp_path / k, precision).path) for k in ("one", "two/deeper"))
-    assert first == second and len(first) >= 4
-    again = hmdc.load(tmp_path / "one" / "out")
-    assert repr(again.program.buffers) == repr(compiled(case, tmp_path / "one", precision).program.buffers)
-
-
-CPP = """
-#include "net.h"
-@FLOAT@
-#include <cstdio>
-static net_state state;
-int main() {
-    static @TYPE@ x[NET_INPUT_SIZE * NET_STEPS];
-    static @TYPE@ y[NET_OUTPUT_SIZE * NET_STEPS];
-    net_reset(&state);
-    net_@ENTRY@(&state, x, y);
-    @CONVERT@
-    return sizeof state == NET_RAM_BYTES && NET_SCRATCH_BYTES <= NET_RAM_BYTES ? 0 : 1;
-}
-"""
-CONVERT = """for (long q = @LO@ - 5; q <= @HI@ + 5; q++) {
-        const float v = ((float)(q - NET_INPUT_ZERO_POINT) + 0.25f) * NET_INPUT_SCALE;
-        const @TYPE@ all = (@TYPE@)(q < @LO@ ? @LO@ : q > @HI@ ? @HI@ : q);
-        std::printf("%d %.9g\\n", net_quantize_x(v), (double)net_dequantize_y(all));
-    }"""
+def of_gru(folder: Path, steps: int, ending: str) -> Path:
+    """The same GRU for any number of steps."""
+    net = Net(np.random.default_rng(5), opset=18)
+    y, final = net.recurrent(net.input("x", steps, 1, 3), 0, "forward", "none")
+    net.output(net.ending(y, final, ending), "y")
+    onnx.save(net.model(), folder / f"{ending}{steps}.onnx")
+    return folder / f"{ending}{steps}.onnx"
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("case", ["ts_lstm_last", "dyn_gru_stacked_bi", "ts_gru_mean_sigmoid", "dyn_gru_mlp_softmax"])
-def test_header_is_cpp_and_converts(case, precision, tmp_path):
-    build = compiled(case, tmp_path, precision, name="net")
-    integer = precision != "float32"
-    bits = {"int8": 8, "int16": 16}.get(precision, 0)
-    lo, hi = limits(bits) if bits else (0, 0)
-    fill = {"ENTRY": build.program.entries[0], "TYPE": f"{precision}_t" if integer else "float", "LO": lo, "HI": hi,
-            "FLOAT": '#include "net_float.h"' if integer else "", "CONVERT": CONVERT if integer else ""}  # fmt: skip
-    text = CPP
-    for key, value in reversed(fill.items()):  # the last ones hold the first
-        text = text.replace(f"@{key}@", str(value))
-    (tmp_path / "main.cpp").write_text(text)
-    strict = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
-    tool("gcc", "-std=c99", *strict, "-c", build.source, "-o", "net.o", cwd=tmp_path)
-    tool("g++", "-std=c++11", *strict, f"-I{build.path}", "main.cpp", "net.o", "-lm", "-o", "main", cwd=tmp_path)
-    done = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
-    if integer:
-        (x,), (y,) = (
-            [build.program.buffers[p.buf] for p in ports] for ports in (build.program.inputs, build.program.outputs)
-        )
-        every = np.arange(lo - 5, hi + 6)
-        got = np.array([line.split() for line in done.stdout.splitlines()], float)
-        assert np.array_equal(got[:, 0], x.quantize((every - x.zero + 0.25) * x.scale))
-        assert_close(got[:, 1] / y.scale, np.clip(every, lo, hi) - y.zero, 1e-6, "dequantize")
+@pytest.mark.parametrize("ending", ["all", "last", "mean"])
+def test_streams_go_on_after_a_sequence(ending, precision, tmp_path):
+    """Two runs in a row are one sequence of twice the steps, whose first half the network remembers; so are steps."""
+    x = np.random.default_rng(1).normal(size=(1, 10, 1, 3)).astype(np.float32).astype(np.float64)
+    np.savez(tmp_path / "data.npz", x=np.concatenate([x[:, :5], x[:, 5:]]))
+    build = hmdc.compile(
+        of_gru(tmp_path, 5, ending), tmp_path / "out", calibration=tmp_path / "data.npz", precision=precision
+    )
+    h = evaluate(frontends.load(of_gru(tmp_path, 10, "all")), {"x": x})["y"][0].reshape(2, 5, -1)
+    want = {"all": h, "last": h[:, -1:], "mean": h.mean(axis=1, keepdims=True)}[ending]
+    host = Host(build.program, build.source, build.report["ram_bytes"])
+    halves = [complete(build.program, to_integers(build.program, {"x": a})) for a in (x[:, :5], x[:, 5:])]
+    for call in (host._run, host._steps):
+        host.reset({})
+        for half, expected in zip(halves, want):
+            (got,) = call(*ports(build.program), {"x": half["x"][0]}).values()
+            got = to_real(build.program, "y", got[None] if ending == "all" else got.reshape(-1, got.shape[-1])[-1:])
+            assert_close(got, expected, 1e-5 if precision == "float32" else 0.03, f"{call.__name__}, {ending}")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("case", ["ts_lstm_last", "dyn_lstm_stream_t6", "ts_gru_mean_sigmoid", "dyn_lstm_flatten"])
-def test_modes_offer_their_entries_and_equal_bits(case, precision, tmp_path):
-    streams = case != "dyn_lstm_flatten"
-    found = {}
-    for mode, entries in (("auto", ("step", "run")), ("sequence", ("run",)), ("stream", ("step",))):
-        if mode == "stream" and not streams:
-            with pytest.raises(HmdcError, match="--mode stream is impossible: .*; use --mode sequence"):
-                compiled(case, tmp_path / mode, precision, mode=mode)
-            continue
-        build = compiled(case, tmp_path / mode, precision, mode=mode)
-        assert build.program.entries == (entries if streams else ("run",))
-        header = (build.path / f"{build.name}.h").read_text()
-        assert [f"{build.name}_{e}(" in header for e in ("step", "run")] == [
-            e in build.program.entries for e in ("step", "run")
-        ]
-        found[mode] = real_outputs(build.program, on_host(build, arrays(case, "in")))
-    assert all(np.array_equal(a, found["auto"][name]) for out in found.values() for name, a in out.items())
+@pytest.mark.parametrize("case", ["dyn_lstm_stream_t6", "ts_gru_stream_stacked", "dyn_lstm_stream_t1"])
+def test_states_carry_over_without_loss(case, precision, tmp_path):
+    """What get gives, set takes back elsewhere: the stream goes on with the same bits.  Calibrated without states."""
+    given = arrays(case, "in")
+    build = compiled(case, tmp_path, precision, calibration=None if precision == "float32" else only_x(given, tmp_path))
+    program = build.program
+    typed = complete(program, to_integers(program, given))
+    stay, move = (Host(program, build.source, build.report["ram_bytes"]) for _ in range(2))
+    first, second = ({k: a[i] for k, a in typed.items()} for i in (0, 1))
+    got = stay.sample("run", first)
+    move.sample("run", second)
+    states = {"h0": "hn", "c0": "cn"}
+    move.reset({k: got[states[k]] for k in given if k in states})
+    assert all(
+        np.array_equal(a, move._run(*ports(program), second)[k]) for k, a in stay._run(*ports(program), second).items()
+    )
+
+
+def only_x(given: dict[str, np.ndarray], folder: Path) -> Path:
+    np.savez(folder / "x.npz", x=given["x"])
+    return folder / "x.npz"
+
+
+def test_large_floats_are_not_cut(tmp_path):
+    net = Net(np.random.default_rng(2), opset=18)
+    y, final = net.recurrent(net.input("x", 3, 1, 4), 0, "forward", "none")
+    net.output(net.fresh("MatMul", [y, net.normal(y.shape[-1], 6, spread=1e6)], 3, 1, 6), "y")
+    onnx.save(net.model(), tmp_path / "large.onnx")
+    build = hmdc.compile(tmp_path / "large.onnx", tmp_path / "out", precision="float32")
+    inputs = samples(net.model(), np.random.default_rng(3), 4)
+    want = onnx_runtime(net.model(), inputs)["y"]
+    assert want.min() < -1e5 and want.max() > 1e5
+    assert_close(real_outputs(build.program, on_host(build, inputs))["y"], want, 1e-5, "large outputs")

@@ -11,7 +11,6 @@ import numpy as np
 from ..errors import HmdcError
 from .maps import Crop, Dense, LinearMap, Rows
 
-NEAR = 1.25  # a size within this factor of the ratio asked for is near enough to look no further
 RIDGE = 1e-6  # added to a second moment, relative to its mean: inputs that calibration never showed still count a bit
 DEAD = 1e-14  # a signal this far below the mean never moved
 LIST_MOST = 6  # values that an error message shows
@@ -23,13 +22,14 @@ class Structure:
     """One way to write a matrix with fewer numbers.
 
     A subclass defines `decompose`, whose keyword-only arguments are what users write in a recipe (they are checked
-    before it runs), and the methods below that raise NotImplementedError.  `weighted`: decompose minimizes the output
-    error when given the second moment of the input; other structures refuse one.  `prefix`: of the names of factors.
+    before it runs), and the methods below that raise NotImplementedError.  `prefix`: of the names of factors.
+    `weighted`: decompose minimizes the output error when given the second moment of the input; others refuse one.
     """
 
     name: str
     prefix: str
     weighted = False
+    near = 1.25  # a size within this factor of the ratio asked for is near enough to look no further
 
     def __init_subclass__(cls):
         if "decompose" in cls.__dict__:
@@ -91,7 +91,7 @@ class Structure:
             tier = list(tier)
             fitting += [c for c in tier if c[1] * ratio <= whole]
             nearest += sorted((whole / c[1], str(c[0])) for c in tier)[-2:]
-            if fitting and max(c[1] for c in fitting) * ratio * NEAR >= whole:
+            if fitting and max(c[1] for c in fitting) * ratio * self.near >= whole:
                 break
         if not fitting:
             found = "; ".join(f"{r:.4g} with {o}" for r, o in sorted(nearest)[-2:]) or "none"

@@ -7,6 +7,7 @@ import numpy as np
 
 from .base import whole_number
 from .kronecker import Kronecker
+from .network import order_cost
 
 
 class HybridKronecker(Kronecker):
@@ -36,4 +37,4 @@ class HybridKronecker(Kronecker):
     def macs(self, shape, options):
         pairs = self._lower(shape, **({"left": None} | options))
         blank = {str(k): np.zeros(p) for k, p in enumerate(pairs)}
-        return self.build(blank, shape, np.zeros((options["rows"], shape[1]))).macs()
+        return options["rows"] * shape[1] + order_cost(self.terms(blank)[0])

@@ -14,13 +14,18 @@ import numpy as np
 from ..errors import HmdcError
 from .base import Options, split, whole_number
 from .modes import Modes
-from .network import Core, order_costs
-from .shapes import PAD, balanced, divisors, is_prime, near_divisors, ordered, smooth
+from .network import Core, order_cost
+from .shapes import PAD, balanced, is_prime, near_divisors, ordered, smooth
 
 SWEEPS = 200  # of alternating least squares
 SETTLED = 1e-11  # relative change of the product at which it ends
 SMALLEST_PRIME = 5  # smaller primes are not padded
 Pairs = tuple[tuple[int, int], ...]
+
+
+def awkward(size: int) -> bool:
+    """Primes have no factors to offer."""
+    return size >= SMALLEST_PRIME and is_prime(size)
 
 
 class Kronecker(Modes):
@@ -33,6 +38,7 @@ class Kronecker(Modes):
     name = "kronecker"
     prefix = "kron"
     weighted = True
+    near = 2.0  # padding costs time: only where no exact split is within this factor
 
     def decompose(self, w, *, moment=None, left=None, factors: int = 2, shapes=None, rich: int = 0):
         rich = whole_number(self, "rich", rich, 0, w.shape[0] - 1, f"for {w.shape[0]} rows")
@@ -89,7 +95,7 @@ class Kronecker(Modes):
 
     def default(self, shape, factors: int = 2, pad: bool = True, rich: bool = True) -> tuple[int, Pairs]:
         """(rich rows, shapes): the balanced split; for primes padding or rich rows, whichever stores fewer numbers."""
-        rows, columns = (range(s, s + PAD) if s >= SMALLEST_PRIME and is_prime(s) else (s,) for s in shape)
+        rows, columns = (range(s, s + PAD) if awkward(s) else (s,) for s in shape)
         choices = [(0, (a, b)) for a in (rows if pad else shape[:1]) for b in columns]
         if rich and len(rows) > 1:
             choices += [(r, (shape[0] - r, b)) for r in range(1, min(PAD, shape[0] - 1)) for b in columns]
@@ -104,9 +110,13 @@ class Kronecker(Modes):
             yield [(given | ({"rich": r} if r else {}), r * shape[1] + sum(a * b for a, b in pairs))]
             return
         factors = whole_number(self, "factors", factors, 2, 4)
-        yield self._exact(shape, factors, rich or 0)
+        if not any(map(awkward, shape)):
+            yield self._exact(shape, factors, rich or 0)
         if rich is None:
-            yield self._inexact(shape, factors)
+            inexact = list(self._inexact(shape, factors))
+            yield [c for c in inexact if min(v for pair in c[0].get("shapes", [c[0].get("left")]) for v in pair) > 1]
+            yield inexact
+        yield self._exact(shape, factors, rich or 0)
 
     def _exact(self, shape, factors, rich, padded=None) -> Iterator[tuple[Options, int]]:
         """Every way to split both dimensions (of the padded shape)."""
@@ -120,20 +130,21 @@ class Kronecker(Modes):
                 yield options, rich * shape[1] + sum(a * b for a, b in pairs)
 
     def _inexact(self, shape, factors) -> Iterator[tuple[Options, int]]:
-        """Padded by a few rows and columns, or with a few rich rows."""
-        few = PAD if factors == 2 else 2
-        for more in range(min(few, shape[1]) + 1):
-            for rows in range(min(few, shape[0] - 1) + 1):
-                if more or rows:
-                    yield from self._exact(shape, factors, 0, (shape[0] + rows, shape[1] + more))
-            for rich in range(1, min(few, shape[0] - 1)):
-                yield from self._exact(shape, factors, rich, (shape[0] - rich, shape[1] + more) if more else None)
+        """Padded by a few rows and columns, or with a few rich rows; a prime dimension must change."""
+        few = PAD if factors == 2 else 3
+        rows, columns = (range(1 if awkward(s) else 0, min(few, s) + 1) for s in shape)
+        for more in columns:
+            for rest in rows:
+                yield from self._exact(shape, factors, 0, (shape[0] + rest, shape[1] + more))
+                if 0 < rest < shape[0]:
+                    lower = (shape[0] - rest, shape[1] + more)
+                    yield from self._exact(shape, factors, rest, lower if more else None)
 
     def macs(self, shape, options):
         options = dict(options)
         rich = options.pop("rich", 0)
         pairs = self.pairs((shape[0] - rich, shape[1]), **options)
-        return self.build({str(k): np.zeros(p) for k, p in enumerate(pairs)}, shape, np.zeros((rich, shape[1]))).macs()
+        return rich * shape[1] + order_cost(self.terms({str(k): np.zeros(p) for k, p in enumerate(pairs)})[0])
 
     def checked_shapes(self, named):
         return {str(k): (None, None) for k in range(max(2, len(named)))}
@@ -146,7 +157,8 @@ class Kronecker(Modes):
 
     def order_costs(self, m) -> tuple[int, int]:
         """MACs of the product in the best and in the worst order of its factors, without rich rows."""
-        return order_costs(self.terms(dict(split(m)[1].cores))[0])
+        cores = self.terms(dict(split(m)[1].cores))[0]
+        return order_cost(cores), order_cost(cores, max)
 
 
 def kron(factors: list[np.ndarray]) -> np.ndarray:

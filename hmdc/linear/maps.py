@@ -18,6 +18,10 @@ class LinearMap:
     def dense(self) -> np.ndarray:
         raise NotImplementedError
 
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """The product with x [columns, k], without the matrix where that would be large."""
+        return self.dense() @ x
+
     def factors(self) -> list[np.ndarray]:
         raise NotImplementedError
 
@@ -67,6 +71,10 @@ class Dense(LinearMap):
     def dense(self):
         return np.kron(np.kron(np.eye(self.p), self.w), np.eye(self.q))
 
+    def apply(self, x):
+        middle = x.reshape(self.p, self.w.shape[1], self.q * x.shape[1])
+        return np.matmul(self.w, middle).reshape(self.shape[0], x.shape[1])
+
     def factors(self):
         return [self.w]
 
@@ -81,6 +89,10 @@ class Dense(LinearMap):
         return replace(self, w=self.w[start:stop])
 
     def lower(self, b, name, x, y, **end):
+        bias = end.get("bias")
+        if bias is not None and len(bias) > len(self.w):  # one for every output, not for every row of w
+            end["add"] = b.buffer(f"{name}.bias", (len(bias),), SUM)
+            b.emit(Load(f"{name}.bias", end["add"], end.pop("bias")))
         b.emit(Matmul(name, x, y, self.w, p=self.p, q=self.q, per_row=self.per_row, **end))
 
 
@@ -186,6 +198,10 @@ class Exchange(LinearMap):
         n = self.shape[0]
         return np.eye(n).reshape(self.p, self.a, self.b, self.q, n).transpose(0, 2, 1, 3, 4).reshape(n, n)
 
+    def apply(self, x):
+        axes = x.reshape(self.p, self.a, self.b, self.q, x.shape[1]).transpose(0, 2, 1, 3, 4)
+        return axes.reshape(x.shape)
+
     def factors(self):
         return []
 
@@ -214,8 +230,13 @@ class Chain(LinearMap):
     def dense(self):
         out = self.maps[-1].dense()
         for m in self.maps[-2::-1]:
-            out = m.dense() @ out
+            out = m.apply(out)
         return out
+
+    def apply(self, x):
+        for m in self.maps[::-1]:
+            x = m.apply(x)
+        return x
 
     def factors(self):
         return [f for m in self.maps for f in m.factors()]
@@ -255,6 +276,9 @@ class Rows(LinearMap):
 
     def dense(self):
         return np.vstack([m.dense() for m in self.maps])
+
+    def apply(self, x):
+        return np.vstack([m.apply(x) for m in self.maps])
 
     def factors(self):
         return [f for m in self.maps for f in m.factors()]
@@ -307,6 +331,9 @@ class Sum(LinearMap):
     def dense(self):
         return sum(m.dense() for m in self.maps)
 
+    def apply(self, x):
+        return sum(m.apply(x) for m in self.maps)
+
     def factors(self):
         return [f for m in self.maps for f in m.factors()]
 
@@ -344,6 +371,10 @@ class Crop(LinearMap):
 
     def dense(self):
         return self.inner.dense()[: self.shape[0], : self.shape[1]]
+
+    def apply(self, x):
+        padding = np.zeros((self.inner.shape[1] - self.shape[1], x.shape[1]))
+        return self.inner.apply(np.vstack([x, padding]))[: self.shape[0]]
 
     def factors(self):
         return self.inner.factors()

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import HmdcError
 from .base import Options, Structure, expect, join, split, whole_number
 from .maps import LinearMap, Sum
-from .network import Core, contract, reconstruct
+from .network import Core, contract, order_cost, reconstruct
 from .shapes import smooth
 
 Named = dict[str, np.ndarray]
@@ -43,7 +43,8 @@ def even_bonds(terms: list[list[Core]]) -> Named:
         ends: dict = {}
         for c in cores:
             for axis, label in enumerate(c.labels):
-                ends.setdefault(label, []).append((c.name, axis))
+                if label is not None:
+                    ends.setdefault(label, []).append((c.name, axis))
         for (a, i), (b, j) in (e for e in ends.values() if len(e) == 2):
             va, vb = np.moveaxis(named[a], i, 0), np.moveaxis(named[b], j, 0)
             na, nb = (np.linalg.norm(v.reshape(len(v), -1), axis=1) for v in (va, vb))
@@ -116,7 +117,10 @@ class Modes(Structure):
         return tuple(int(v) for v in value)
 
     def tiers(self, shape, ratio, m=None, n=None, rank=None, rich=None, **more):
-        yield self._candidates(shape, m, n, rank, rich, more)
+        """First what costs no more MACs than the dense matrix."""
+        candidates = list(self._candidates(shape, m, n, rank, rich, more))
+        yield [c for c in candidates if self.macs(shape, c[0]) <= shape[0] * shape[1]]
+        yield candidates
 
     def _candidates(self, shape, m, n, rank, rich, more) -> Iterator[tuple[Options, int]]:
         given = m if m is not None else n
@@ -144,7 +148,7 @@ class Modes(Structure):
         options = dict(options)
         rich = options.pop("rich", 0)
         blank = {k: np.zeros(s) for k, s in self.shapes(**options).items()}
-        return self.build(blank, shape, np.zeros((rich, shape[1]))).macs()
+        return rich * shape[1] + sum(order_cost(cores) for cores in self.terms(blank))
 
     def factors(self, m):
         rich, inner, _ = split(m)
@@ -166,7 +170,7 @@ class Modes(Structure):
         for name, wanted in expected.items():
             expect(self, name, named[name], wanted)
         terms = self.terms({name: named[name] for name in expected})
-        dims = {a: s for cores in terms for c in cores for a, s in zip(c.labels, c.array.shape)}
+        dims = {a: s for cores in terms for c in cores for a, s in zip(c.labels, c.array.shape) if a}
         made = tuple(prod(s for a, s in dims.items() if a[0] == kind) for kind in "mn")
         lower = (shape[0] - (0 if rich is None else len(rich)), shape[1])
         if not all(a <= b < 2 * a for a, b in zip(lower, made)):
@@ -181,7 +185,7 @@ class Modes(Structure):
         _, inner, _ = split(m)
         first = inner.maps[0] if isinstance(inner, Sum) else inner
         terms = self.terms(dict(first.cores))
-        dims = {a: s for c in terms[0] for a, s in zip(c.labels, c.array.shape)}
+        dims = {a: s for c in terms[0] for a, s in zip(c.labels, c.array.shape) if a}
         m_, n_ = ("x".join(str(s) for a, s in sorted(dims.items()) if a[0] == kind) for kind in "mn")
         rank = max([s for a, s in dims.items() if a[0] not in "mn"], default=1)
         return f"m {m_}, n {n_}, rank {rank}"

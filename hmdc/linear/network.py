@@ -33,9 +33,16 @@ class Network(Chain):
 
 @dataclass(frozen=True)
 class Core:
+    """labels: of the axes of array; None for an axis of size 1 that is only a convention."""
+
     name: str
     array: np.ndarray
-    labels: Labels  # of the axes of array
+    labels: tuple[Label | None, ...]
+
+    def bare(self) -> tuple[np.ndarray, Labels]:
+        """Without axes that have no label."""
+        drop = tuple(i for i, a in enumerate(self.labels) if a is None)
+        return self.array.squeeze(drop), tuple(a for a in self.labels if a is not None)
 
 
 @dataclass(frozen=True)
@@ -56,15 +63,13 @@ def factor(w: np.ndarray, p: int = 1, q: int = 1) -> Dense:
 
 def contract(cores: Sequence[Core]) -> Network:
     """The cheapest chain for a network of one term."""
-    steps = plan(tuple(c.labels for c in cores), tuple(c.array.shape for c in cores))
+    arrays, labels = zip(*(c.bare() for c in cores))
     maps = []
-    for step in steps:
+    for step in plan(labels, tuple(a.shape for a in arrays)):
         if isinstance(step, Apply):
-            core = cores[step.core]
-            axes = [core.labels.index(a) for a in (*step.outputs, *step.inputs)]
-            sizes = [core.array.shape[i] for i in axes]
-            rows = prod(sizes[: len(step.outputs)])
-            maps.append(factor(core.array.transpose(axes).reshape(rows, -1), step.p, step.q))
+            axes = [labels[step.core].index(a) for a in (*step.outputs, *step.inputs)]
+            w = arrays[step.core].transpose(axes)
+            maps.append(factor(w.reshape(prod(w.shape[: len(step.outputs)]), -1), step.p, step.q))
         else:
             maps.append(Exchange(*step))
     return Network(tuple(reversed(maps)), tuple((c.name, c.array) for c in cores))
@@ -76,18 +81,17 @@ def reconstruct(terms: Sequence[Sequence[Core]]) -> np.ndarray:
     for cores in terms:
         ids: dict[Label, int] = {}
         operands = []
-        for c in cores:
-            operands += [c.array, [ids.setdefault(a, len(ids)) for a in c.labels]]
+        for array, labels in (c.bare() for c in cores):
+            operands += [array, [ids.setdefault(a, len(ids)) for a in labels]]
         out = sorted(a for a in ids if a[0] in "mn")
         total = total + np.einsum(*operands, [ids[a] for a in out], optimize="greedy")
     return total
 
 
-def order_costs(cores: Sequence[Core]) -> tuple[int, int]:
-    """MACs of the best and the worst order of contraction."""
-    search = _Search(tuple(c.labels for c in cores), tuple(c.array.shape for c in cores))
-    every = frozenset(range(len(cores)))
-    return search.to_go(every, min), search.to_go(every, max)
+def order_cost(cores: Sequence[Core], choose=min) -> int:
+    """MACs of the best order of contraction, or of the worst (choose=max)."""
+    arrays, labels = zip(*(c.bare() for c in cores))
+    return _Search(labels, tuple(a.shape for a in arrays)).to_go(frozenset(range(len(cores))), choose)
 
 
 @lru_cache(maxsize=512)

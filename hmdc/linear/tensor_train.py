@@ -1,7 +1,7 @@
 """Tensor train (Oseledets, 2011, Algorithm 1; for matrices: Novikov et al., arXiv 1509.06569; TT-RNN: Yang et al.,
 arXiv 1707.01786).
 
-W[(i1 ... id), (j1 ... jd)] = G1[i1, j1] G2[i2, j2] ... Gd[id, jd], a product of matrices G_k[i_k, j_k] of r_{k-1} x r_k.
+W[(i1 ... id), (j1 ... jd)] = G1[i1, j1] G2[i2, j2] ... Gd[id, jd], matrices G_k[i_k, j_k] of r_{k-1} x r_k.
 Cores [r_{k-1}, m_k, n_k, r_k]: sum(r_{k-1} m_k n_k r_k) parameters.  Applied from the last core or from the first,
 whichever is cheaper: core k costs r_{k-1} r_k n_1 ... n_k m_k ... m_d MACs from the last.  TT-SVD: within sqrt(d - 1)
 of the best error.
@@ -48,9 +48,6 @@ class TensorTrain(Modes):
         return {str(k): (r0, None, None, r1) for k, (r0, r1) in enumerate(zip(ranks, [*ranks[1:], 1]))}
 
     def terms(self, named):
-        """The two outer bonds of size 1 are no axes of the network."""
-        cores = []
-        for k, (name, core) in enumerate(named.items()):
-            labels = (("r", k), ("m", k), ("n", k), ("r", k + 1))
-            cores.append(Core(name, core, labels))
-        return [cores]
+        ends = {("r", 0): None, ("r", len(named)): None}
+        rows = (((("r", k), ("m", k), ("n", k), ("r", k + 1)), item) for k, item in enumerate(named.items()))
+        return [[Core(name, core, tuple(ends.get(a, a) for a in labels)) for labels, (name, core) in rows]]
