@@ -75,16 +75,16 @@ def measure(original: Model, network: Model, texts, samples, test) -> str:
     mine = [a for a in assigned.values() if a.node.name in layers]
     size = stored_bytes([c for c in program.calls() if c.name.split(".")[0] in layers])
     parameters = sum(maps[a.matrix].parameters() for a in mine)
-    dense = sum(recipe.matrices(n)[f"{n.name}.wu"].size for n in original.nodes if n.op in CELLS)
+    dense = sum(np.prod(recipe.matrices(n)[f"{n.name}.wu"]) for n in original.nodes if n.op in CELLS)
     work = sum(maps[a.matrix].macs() for a in mine)
-    kept = 1 - sum(_error(a, maps) for a in mine) / sum((recipe.matrices(a.node)[a.matrix] ** 2).sum() for a in mine)
+    kept = 1 - sum(_error(a, maps) for a in mine) / sum((recipe.matrix(a.node, a.matrix) ** 2).sum() for a in mine)
     kept = f"{kept:.3f}" if network.nodes[0].weights.keys() == original.nodes[0].weights.keys() and texts else "-"
     accuracy = "-" if f["int_accuracy"] is None else f"{f['int_accuracy']:.3f}"
     return f"{parameters} | {dense / parameters:.1f} | {size} | {work} | {kept} | {f['agreement']:.3f} | {accuracy}"
 
 
 def _error(a, maps) -> float:
-    return float(((recipe.matrices(a.node)[a.matrix] - maps[a.matrix].dense()) ** 2).sum())
+    return float(((recipe.matrix(a.node, a.matrix) - maps[a.matrix].dense()) ** 2).sum())
 
 
 def shrink(network: Model, ratio: float) -> Model:

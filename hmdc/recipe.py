@@ -119,12 +119,19 @@ def _tuples(value):
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def matrices(node: Node) -> dict[str, np.ndarray]:
-    """Name -> matrix, dense, of one layer; both the separate and the joined form of a recurrent one."""
+def matrices(node: Node) -> dict[str, tuple[int, int]]:
+    """Name -> shape of the matrices of one layer, both the separate and the joined form of a recurrent one."""
     if node.op in CELLS:
-        w, u = node.weights["w"], node.weights["u"]
-        return {f"{node.name}.w": w, f"{node.name}.u": u, f"{node.name}.wu": np.hstack([w, u])}
-    return {node.name: node.weights["w"]} if node.op == "dense" else {}
+        (rows, n_in), n = node.weights["w"].shape, node.weights["u"].shape[1]
+        return {f"{node.name}.w": (rows, n_in), f"{node.name}.u": (rows, n), f"{node.name}.wu": (rows, n_in + n)}
+    return {node.name: node.weights["w"].shape} if node.op == "dense" else {}
+
+
+def matrix(node: Node, name: str) -> np.ndarray:
+    """The dense matrix of that name."""
+    if name.endswith(".wu"):
+        return np.hstack([node.weights["w"], node.weights["u"]])
+    return node.weights["u" if name == f"{node.name}.u" else "w"]
 
 
 def assign(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, Assignment]:
@@ -223,7 +230,7 @@ def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray]
 
 
 def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
-    w = matrices(a.node)[a.matrix]
+    w = matrix(a.node, a.matrix)
     if a.structure == "dense":
         return Dense(w)
     structure = STRUCTURES[a.structure]
@@ -268,8 +275,8 @@ def factors(assignments: dict[str, Assignment], maps: dict[str, LinearMap]) -> d
 
 def _from_factors(a: Assignment, arrays: dict[str, np.ndarray]) -> LinearMap:
     """arrays: all factors whose names begin with the matrix."""
-    w = matrices(a.node)[a.matrix]
-    shape = (w.shape[0] // max(1, len(a.gates)), w.shape[1])
+    rows, columns = matrices(a.node)[a.matrix]
+    shape = (rows // max(1, len(a.gates)), columns)
     maps = []
     for gate in a.gates or ("",):
         prefix = f"{a.matrix}.{gate}." if gate else f"{a.matrix}."
@@ -299,7 +306,7 @@ def reorder(model: Model, assignments: dict[str, Assignment]) -> tuple[Model, di
 
 
 def _preferred_order(structure, a: Assignment) -> np.ndarray:
-    stack = np.stack(np.split(matrices(a.node)[a.matrix], len(a.gates)))
+    stack = np.stack(np.split(matrix(a.node, a.matrix), len(a.gates)))
     options = {k: v for k, v in a.options.items() if k not in SHARED}
     if "ratio" in a.options:
         options = structure.size(stack.shape[1:], a.options["ratio"], **options)

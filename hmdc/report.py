@@ -100,7 +100,8 @@ def _matrix(a, m: LinearMap) -> dict:
     note = describe(a, m)
     return {
         "name": a.matrix, "structure": a.structure, "shape": list(m.shape), "dense_parameters": before,
-        "parameters": m.parameters(), "ratio": _ratio(before, m.parameters()), "dense_macs": before, "macs": m.macs(),
+        "parameters": int(m.parameters()), "ratio": _ratio(before, m.parameters()), "dense_macs": before,
+        "macs": int(m.macs()),
         **({"note": note} if note else {}),
     }  # fmt: skip
 

@@ -1,11 +1,13 @@
 """What every structure would make of every matrix: parameters, bytes, MACs, and how much of the matrix it keeps."""
 
+from math import prod
+
 import numpy as np
 
 from .errors import HmdcError
 from .linear import STRUCTURES
 from .model import Model
-from .recipe import assign, decompose, describe, matrices, parse
+from .recipe import assign, decompose, describe, matrices, matrix, parse
 
 RATIOS = (2, 4, 8, 16, 32)
 LARGEST = 1 << 20  # entries of a matrix that is decomposed in every way
@@ -18,8 +20,9 @@ def savings(model: Model, ratios: tuple[int, ...] = RATIOS) -> list[dict]:
     """
     rows = []
     for node in model.nodes:
-        for name, w in matrices(node).items():
-            if w.size <= LARGEST:
+        for name, shape in matrices(node).items():
+            if prod(shape) <= LARGEST:
+                w = matrix(node, name)
                 rows.append({"matrix": name, "structure": "dense", "form": "", "ratio": 1.0, "parameters": w.size,
                              "bytes": w.size, "macs": w.size, "kept": 1.0})  # fmt: skip
                 rows += [r for s in STRUCTURES if s != "dense" for r in _structure(model, name, w, s, ratios)]

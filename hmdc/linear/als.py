@@ -15,11 +15,13 @@ from .modes import svd
 
 SEED = 20260
 EXACT = 1e-10  # relative error that needs no improvement
-SWEEPS, REFINING = 12, 40  # of a start, and of the best one
-STALLED = 1e-5  # relative gain of a sweep
-NEWTON = 60  # Gauss-Newton steps of a start
-NEWTON_WORK = 1 << 28  # entries x parameters^2 of such a step
 GOOD = 1e-7  # relative error of a start that ends the search
+ALIKE, POOR = 3, 0.3  # so many starts that end alike end the search too, where nothing fits better than POOR
+FILLS = 40  # rounds of filling what the mask leaves free
+SWEEPS, REFINING = 12, 40  # of a start, and of the best one
+STALLED = 1e-5  # relative gain of a sweep or step at which they end
+NEWTON = 60  # Gauss-Newton steps of a start
+WORK, STEP_WORK = 1 << 33, 1 << 22  # multiply-adds of a whole fit, about; what a step costs at least
 
 Arrays = dict[str, np.ndarray]
 Terms = Sequence[Sequence[tuple[str, tuple]]]  # (name, labels) of the cores of each term
@@ -55,85 +57,164 @@ class Form:
         return np.einsum(*operands, [ids[a] for a in out], optimize="greedy")
 
 
-def fit(t: np.ndarray, form: Form, ranks: Sequence[int], first: Callable[[np.ndarray], Arrays], starts: int) -> Arrays:
-    """ranks: of T seen from each axis, at most.  first(small tensor): a start; the others are random, seeded."""
+class Problem:
+    """T, the entries of it that count (None: all), the form, and the work that may still be spent."""
+
+    def __init__(self, t: np.ndarray, form: Form, mask: np.ndarray | None, work: int):
+        self.t = t if mask is None else np.where(mask, t, 0.0)
+        self.form, self.mask, self.work = form, mask, work
+        self.norm = np.linalg.norm(self.t)
+
+    def residual(self, cores: Arrays) -> np.ndarray:
+        rest = self.t - self.form.value(cores)
+        return rest if self.mask is None else rest * self.mask
+
+    def error(self, cores: Arrays) -> float:
+        return float(np.linalg.norm(self.residual(cores)))
+
+
+def fit(
+    t: np.ndarray, form: Form, ranks: Sequence[int], first: Callable[[np.ndarray], Arrays], starts: int, mask=None
+) -> Arrays:
+    """ranks: of T seen from each axis, at most.  first(small tensor): a start; the others are random, seeded.
+
+    mask: the entries of T that count.  The rest is zero in the small tensor, and free when that fit is refined.
+    """
+    small, bases = _compress(t, ranks)
+    best = _search(Problem(small, form, None, WORK // 2), first(small), starts)
+    best = _project(form, best, bases)
+    whole = Problem(t, form, mask, WORK // 2)
+    if mask is not None:
+        best = _filled(whole, best, ranks)
+    best = sweeps(whole, best, REFINING)
+    if mask is not None and whole.error(best) > GOOD * whole.norm:
+        best = newton(whole, best)
+        if whole.error(best) > GOOD * whole.norm:
+            best = min(best, _search(whole, best, starts), key=whole.error)
+    return best
+
+
+def _compress(t: np.ndarray, ranks: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """HOSVD: (small tensor, a basis [s, rank] for each axis)."""
     bases = [svd(np.moveaxis(t, k, 0).reshape(t.shape[k], -1))[0][:, :r] for k, r in enumerate(ranks)]
-    small = t
     for k, basis in enumerate(bases):
-        small = np.moveaxis(np.tensordot(basis, small, (0, k)), 0, k)
+        t = np.moveaxis(np.tensordot(basis, t, (0, k)), 0, k)
+    return t, bases
+
+
+def _filled(whole: Problem, best: Arrays, ranks: Sequence[int]) -> Arrays:
+    """Rounds of filling the free entries with the fit and fitting the small tensor again."""
+    error = whole.error(best)
+    for _ in range(FILLS):
+        small, bases = _compress(np.where(whole.mask, whole.t, whole.form.value(best)), ranks)
+        problem = Problem(small, whole.form, None, WORK // 16)
+        start = _project(whole.form, best, [b.T for b in bases])
+        trial = _project(whole.form, newton(problem, start), bases)
+        before, error = error, whole.error(trial)
+        if error < before:
+            best = trial
+        if error <= EXACT * whole.norm or error > 0.9 * before:
+            break
+    return best
+
+
+def _search(problem: Problem, start: Arrays, starts: int) -> Arrays:
+    """The best of the start and of random ones like it, each improved."""
     rng = np.random.default_rng(SEED)
-    start = first(small)
-    best, least, norm = start, np.inf, np.linalg.norm(small)
+    best, errors = start, []
     for attempt in range(starts):
         if attempt:
             start = {k: rng.standard_normal(a.shape) * np.sqrt(np.mean(a**2)) for k, a in start.items()}
-        cores = newton(small, form, sweeps(small, form, start, SWEEPS))
-        error = np.linalg.norm(form.value(cores) - small)
-        if error < least:
-            best, least = cores, error
-        if least <= GOOD * norm:
+        cores = newton(problem, sweeps(problem, start, SWEEPS))
+        errors.append(problem.error(cores))
+        if errors[-1] == min(errors):
+            best = cores
+        alike = len(errors) >= ALIKE and POOR * problem.norm < max(errors) * 0.97 < min(errors)
+        if alike or min(errors) <= GOOD * problem.norm or problem.work <= 0:
             break
-    labels = form.labels()
-    whole = {}
-    for name, core in best.items():
-        axis = next((i for i, a in enumerate(labels[name]) if a[0] == "s"), None)
-        whole[name] = core
+    return best
+
+
+def _project(form: Form, cores: Arrays, bases: Sequence[np.ndarray]) -> Arrays:
+    """Multiply the axes ("s", k) of all cores by bases[k]: from the small tensor to the whole one, or back."""
+    labels, out = form.labels(), {}
+    for name, core in cores.items():
+        axis = _axis(labels[name])
+        out[name] = core
         if axis is not None:
-            whole[name] = np.moveaxis(np.tensordot(bases[labels[name][axis][1]], core, (1, axis)), 0, axis)
-    return sweeps(t, form, whole, REFINING)
+            out[name] = np.moveaxis(np.tensordot(bases[labels[name][axis][1]], core, (1, axis)), 0, axis)
+    return out
 
 
-def sweeps(t: np.ndarray, form: Form, cores: Arrays, most: int) -> Arrays:
+def _axis(labels: tuple) -> int | None:
+    """Which axis of a core is one of T."""
+    return next((i for i, a in enumerate(labels) if a[0] == "s"), None)
+
+
+def sweeps(problem: Problem, cores: Arrays, most: int) -> Arrays:
     """Alternating least squares over the groups."""
-    cores, error, norm = dict(cores), np.linalg.norm(form.value(cores) - t), np.linalg.norm(t)
+    cores, error = dict(cores), problem.error(cores)
     for _ in range(most):
-        if error <= EXACT * norm:
+        if error <= EXACT * problem.norm or problem.work <= 0:
             break
-        for group in form.groups:
-            cores |= _solve(t, form, cores, group)
-        before, error = error, np.linalg.norm(form.value(cores) - t)
+        trial = dict(cores)
+        for group in problem.form.groups:
+            trial |= _solve(problem, trial, group)
+        before, error = error, problem.error(trial)
+        if error < before:
+            cores = trial
         if before - error < STALLED * error:
             break
     return cores
 
 
-def _solve(t: np.ndarray, form: Form, cores: Arrays, group: Sequence[str]) -> Arrays:
-    labels = form.labels()
-    axes = [next((i for i, a in enumerate(labels[g]) if a[0] == "s"), None) for g in group]
-    arounds = [form.around(cores, g) for g in group]
-    bonds = [int(np.prod([s for i, s in enumerate(cores[g].shape) if i != axis])) for g, axis in zip(group, axes)]
-    left = np.hstack([a.reshape(-1, b) for a, b in zip(arounds, bonds)])
-    if axes[0] is None:
-        right = t.reshape(-1, 1)
+def _solve(problem: Problem, cores: Arrays, group: Sequence[str]) -> Arrays:
+    """Cores of a group, all others given: one least squares problem, or one for each index of a masked axis."""
+    labels = [problem.form.labels()[g] for g in group]
+    axes = [_axis(ls) for ls in labels]
+    shapes = [[s for i, s in enumerate(cores[g].shape) if i != axis] for g, axis in zip(group, axes)]
+    bonds = [int(np.prod(shape)) for shape in shapes]
+    left = np.hstack([problem.form.around(cores, g).reshape(-1, b) for g, b in zip(group, bonds)])
+    mode = None if axes[0] is None else labels[0][axes[0]][1]
+    right, mask = (_unfold(a, mode) for a in (problem.t, problem.mask))
+    problem.work -= STEP_WORK + left.size * (left.shape[1] + right.shape[1])
+    if mask is None:
+        solved = np.linalg.lstsq(left, right, rcond=None)[0]  # [bonds of all, s]
     else:
-        mode = labels[group[0]][axes[0]][1]
-        right = np.moveaxis(t, mode, -1).reshape(-1, t.shape[mode])
-    solved = np.linalg.lstsq(left, right, rcond=None)[0]  # [bonds of all, s]
-    out = {}
-    for g, axis, part in zip(group, axes, np.split(solved, np.cumsum(bonds)[:-1])):
-        shape = [s for i, s in enumerate(cores[g].shape) if i != axis]
-        out[g] = part.reshape(shape) if axis is None else np.moveaxis(part.T.reshape(-1, *shape), 0, axis)
-    return out
+        columns = [np.linalg.lstsq(left[k], r[k], rcond=None)[0] for r, k in zip(right.T, mask.T)]
+        solved = np.stack(columns, axis=1)
+    parts = np.split(solved, np.cumsum(bonds)[:-1])
+    return {
+        g: part.reshape(shape) if axis is None else np.moveaxis(part.T.reshape(-1, *shape), 0, axis)
+        for g, axis, part, shape in zip(group, axes, parts, shapes)
+    }
 
 
-def newton(t: np.ndarray, form: Form, cores: Arrays) -> Arrays:
-    """Levenberg-Marquardt steps: quick where alternating crawls."""
+def _unfold(t: np.ndarray | None, mode: int | None) -> np.ndarray | None:
+    """[the other axes, axis mode]."""
+    if t is None:
+        return None
+    return t.reshape(-1, 1) if mode is None else np.moveaxis(t, mode, -1).reshape(-1, t.shape[mode])
+
+
+def newton(problem: Problem, cores: Arrays) -> Arrays:
+    """Levenberg-Marquardt steps, where they are affordable: quick where alternating crawls."""
     count = sum(a.size for a in cores.values())
-    if t.size * count**2 > NEWTON_WORK:
-        return sweeps(t, form, cores, REFINING)
-    residual = (t - form.value(cores)).ravel()
-    error, norm, damping = residual @ residual, (t**2).sum(), 1e-3
+    residual = problem.residual(cores).ravel()
+    error, damping = residual @ residual, 1e-3
     for _ in range(NEWTON):
-        if error <= EXACT**2 * norm:
+        problem.work -= STEP_WORK + residual.size * count**2
+        if error <= (EXACT * problem.norm) ** 2 or problem.work < 0:
             break
-        j = _jacobian(form, cores, t.shape)
+        j = _jacobian(problem.form, cores, problem.t.shape)
+        if problem.mask is not None:
+            j *= problem.mask.reshape(-1, 1)
         normal, slope = j.T @ j, j.T @ residual
         scale = np.trace(normal) / count
         before = error
         for _ in range(8):
-            step = np.linalg.solve(normal + damping * scale * np.eye(count), slope)
-            trial = _moved(cores, step)
-            rest = (t - form.value(trial)).ravel()
+            trial = _moved(cores, np.linalg.solve(normal + damping * scale * np.eye(count), slope))
+            rest = problem.residual(trial).ravel()
             if rest @ rest < error:
                 cores, residual, error, damping = trial, rest, rest @ rest, max(damping / 8, 1e-14)
                 break
@@ -156,7 +237,7 @@ def _jacobian(form: Form, cores: Arrays, shape) -> np.ndarray:
     labels, columns = form.labels(), []
     for name, core in cores.items():
         around = form.around(cores, name)
-        axis = next((i for i, a in enumerate(labels[name]) if a[0] == "s"), None)
+        axis = _axis(labels[name])
         if axis is None:
             columns.append(around.reshape(-1, core.size))
             continue

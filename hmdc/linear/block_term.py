@@ -8,13 +8,12 @@ blocks of the HOSVD and from seeded random starts.
 
 import numpy as np
 
-from .als import Form, fit, sweeps
+from .als import Form, fit
 from .base import whole_number
-from .modes import Modes, tensor
+from .modes import Modes
 from .network import Core
 
 STARTS = 8
-ROUND = 4  # sweeps each time that padding was filled
 
 
 class BlockTerm(Modes):
@@ -29,17 +28,12 @@ class BlockTerm(Modes):
         d = len(m)
         form = _form(terms, d)
 
-        def solve(full, named):
-            t = tensor(full, m, n)
-            if named is None:
-                ranks = [min(terms * rank, s, t.size // s) for s in t.shape]
-                cores = fit(t, form, ranks, lambda small: _blocks(small, shapes, rank), STARTS)
-            else:
-                merged = {k: a if k.endswith("core") else a.reshape(-1, a.shape[-1]) for k, a in named.items()}
-                cores = sweeps(t, form, merged, ROUND)
+        def solve(t, mask):
+            ranks = [min(terms * rank, s, t.size // s) for s in t.shape]
+            cores = fit(t, form, ranks, lambda small: _blocks(small, shapes, rank), STARTS, mask)
             return {k: cores[k].reshape(shape) for k, shape in shapes.items()}
 
-        return self.fit(w, m, n, rich, solve)
+        return self.fit_masked(w, m, n, rich, solve)
 
     def shapes(self, m, n, rank, terms=2):
         rank, terms = whole_number(self, "rank", rank, 1), whole_number(self, "terms", terms, 1, 64)

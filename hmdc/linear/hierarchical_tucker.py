@@ -27,7 +27,7 @@ class HierarchicalTucker(Modes):
     def decompose(self, w, *, moment=None, m: tuple = None, n: tuple = None, rank: int, rich: int = 0):
         m, n, rich = self.modes(w.shape, m, n, rich)
         ranks = _ranks([a * b for a, b in zip(m, n)], whole_number(self, "rank", rank, 1))
-        return self.fit(w, m, n, rich, lambda full, _: _truncate(tensor(full, m, n), ranks, m, n))
+        return self.fit(w, m, n, rich, lambda full: _truncate(tensor(full, m, n), ranks, m, n))
 
     def shapes(self, m, n, rank):
         ranks = _ranks([a * b for a, b in zip(m, n)], whole_number(self, "rank", rank, 1))

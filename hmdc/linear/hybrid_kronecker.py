@@ -6,7 +6,7 @@ The upper r rows A' [r, n] are free, the lower ones a Kronecker product: r n + m
 import numpy as np
 
 from .base import whole_number
-from .kronecker import Kronecker
+from .kronecker import Kronecker, awkward
 from .network import order_cost
 
 
@@ -26,13 +26,12 @@ class HybridKronecker(Kronecker):
         return self.pairs(lower, left) if left is not None else self.default(lower, pad=False, rich=False)[1]
 
     def tiers(self, shape, ratio, left=None):
-        """By the number of rich rows; a given left factor allows those that leave it a multiple of rows."""
+        """By the number of rich rows, primes below last; a given left factor must divide the rows below."""
         given = {} if left is None else {"left": left}
-        yield [
-            ({"rows": rows, **given}, rows * shape[1] + sum(a * b for a, b in self._lower(shape, rows, left)))
-            for rows in range(1, shape[0])
-            if left is None or (shape[0] - rows) % left[0] == 0
-        ]
+        counts = [r for r in range(1, shape[0]) if left is None or (shape[0] - r) % left[0] == 0]
+        sized = [(r, r * shape[1] + sum(a * b for a, b in self._lower(shape, r, left))) for r in counts]
+        yield [({"rows": r, **given}, stored) for r, stored in sized if not awkward(shape[0] - r)]
+        yield [({"rows": r, **given}, stored) for r, stored in sized]
 
     def macs(self, shape, options):
         pairs = self._lower(shape, **({"left": None} | options))

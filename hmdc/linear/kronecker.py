@@ -50,13 +50,11 @@ class Kronecker(Modes):
     def fit_pairs(self, w, pairs: Pairs, rich: int, moment):
         m, n = zip(*pairs)
 
-        def solve(full, named):
-            start = _nested(full, m, n) if named is None else [named[k] for k in sorted(named)]
+        def solve(full):
+            factors = _nested(full, m, n)
             if len(pairs) > 2 or moment is not None:
-                start = _alternate(full, m, n, start, _pad(moment, full.shape[1]))
-            elif named is not None:
-                start = _nested(full, m, n)
-            return {str(k): a for k, a in enumerate(start)}
+                factors = _alternate(full, m, n, factors, _pad(moment, full.shape[1]))
+            return {str(k): a for k, a in enumerate(factors)}
 
         return self.fit(w, m, n, rich, solve)
 

@@ -27,7 +27,7 @@ class LinearMap:
 
     def parameters(self) -> int:
         """Numbers that are stored, without indices."""
-        return sum(np.count_nonzero(f) if self.sparse else f.size for f in self.factors())
+        return int(sum(np.count_nonzero(f) if self.sparse else f.size for f in self.factors()))
 
     sparse = False
 

@@ -77,13 +77,13 @@ class Modes(Structure):
     def matrix(self, named: Named, shape: tuple[int, int]) -> np.ndarray:
         return reconstruct(self.terms(named)).reshape(shape)
 
-    def fit(self, w: np.ndarray, m, n, rich: int, solve: Callable[[np.ndarray, Named | None], Named]) -> LinearMap:
-        """solve(full matrix, cores of the round before or None) -> cores."""
+    def fit(self, w, m, n, rich: int, solve: Callable[[np.ndarray], Named]) -> LinearMap:
+        """solve(full matrix) -> cores."""
         lower = w[rich:]
         full = np.zeros((prod(m), prod(n)))
         inside = full[: lower.shape[0], : lower.shape[1]]
         inside[:] = lower
-        named = solve(full, None)
+        named = solve(full)
         error, norm = np.inf, np.linalg.norm(lower)
         padded = full.shape != lower.shape
         for _ in range(min(FILLS, max(2, FILL_WORK // full.size)) if padded else 0):
@@ -92,7 +92,15 @@ class Modes(Structure):
             if error <= FILL_EXACT * norm or before - error < FILL_STALLED * error:
                 break
             inside[:] = lower
-            named = solve(full, named)
+            named = solve(full)
+        return self.build(even_bonds(self.terms(named)), w.shape, w[:rich])
+
+    def fit_masked(self, w, m, n, rich: int, solve: Callable[[np.ndarray, np.ndarray | None], Named]) -> LinearMap:
+        """solve(T, which of its entries count or None for all) -> cores."""
+        full, mask = np.zeros((prod(m), prod(n))), np.zeros((prod(m), prod(n)), bool)
+        full[: len(w) - rich, : w.shape[1]] = w[rich:]
+        mask[: len(w) - rich, : w.shape[1]] = True
+        named = solve(tensor(full, m, n), None if mask.all() else tensor(mask, m, n))
         return self.build(even_bonds(self.terms(named)), w.shape, w[:rich])
 
     def modes(self, shape: tuple[int, int], m, n, rich=0) -> tuple[tuple[int, ...], tuple[int, ...], int]:

@@ -8,13 +8,12 @@ random starts.
 
 import numpy as np
 
-from .als import Form, fit, sweeps
+from .als import Form, fit
 from .base import whole_number
-from .modes import Modes, svd, tensor
+from .modes import Modes, svd
 from .network import Core
 
 STARTS = 6
-ROUND = 4  # sweeps each time that padding was filled
 
 
 class TensorRing(Modes):
@@ -31,17 +30,12 @@ class TensorRing(Modes):
             [[(str(k), (("r", k), ("s", k), ("r", (k + 1) % d))) for k in range(d)]], [[str(k)] for k in range(d)]
         )
 
-        def solve(full, named):
-            t = tensor(full, m, n)
-            if named is None:
-                ranks = [min(rank * rank, s, t.size // s) for s in t.shape]
-                cores = fit(t, form, ranks, lambda small: _nested(small, rank), STARTS)
-            else:
-                merged = {k: a.reshape(rank, -1, rank) for k, a in named.items()}
-                cores = sweeps(t, form, merged, ROUND)
+        def solve(t, mask):
+            ranks = [min(rank * rank, s, t.size // s) for s in t.shape]
+            cores = fit(t, form, ranks, lambda small: _nested(small, rank), STARTS, mask)
             return {k: cores[k].reshape(shape) for k, shape in zip(cores, shapes)}
 
-        return self.fit(w, m, n, rich, solve)
+        return self.fit_masked(w, m, n, rich, solve)
 
     def shapes(self, m, n, rank):
         rank = whole_number(self, "rank", rank, 1)

@@ -23,7 +23,7 @@ class TensorTrain(Modes):
     def decompose(self, w, *, moment=None, m: tuple = None, n: tuple = None, rank: int, rich: int = 0):
         m, n, rich = self.modes(w.shape, m, n, rich)
         shapes = self.shapes(m, n, rank)
-        return self.fit(w, m, n, rich, lambda full, _: self._cores(tensor(full, m, n), list(shapes.values())))
+        return self.fit(w, m, n, rich, lambda full: self._cores(tensor(full, m, n), list(shapes.values())))
 
     def _cores(self, t, shapes):
         cores, rest = {}, t
