@@ -71,7 +71,7 @@ def compile(
     samples = _calibration(network, precision, calibration)
     given = factor_file.read(factors) if factors else {}
     assignments = recipe.assign(network, recipe.read(compress), given)
-    network, assignments = recipe.reorder(network, assignments)
+    network, assignments = recipe.reorder(network, assignments, given)
     moments = second_moments(network, samples, recipe.needs_moments(assignments))
     maps = recipe.decompose(assignments, moments, given)
     floats = check(lower(network, maps, precision, mode))

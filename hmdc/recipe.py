@@ -235,18 +235,28 @@ def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
         return Dense(w)
     structure = STRUCTURES[a.structure]
     parts = np.split(w, len(a.gates)) if a.gates else [w]
-    options = {k: v for k, v in a.options.items() if k not in SHARED}
-    if not a.options.get("weighted"):
-        moment = None
+    moment = moment if a.options.get("weighted") else None
+    options = _sized(a, parts[0].shape)
     try:
-        if "ratio" in a.options:
-            options = structure.size(parts[0].shape, a.options["ratio"], **options)
         maps = tuple(structure.decompose(p, moment=moment, **options) for p in parts)
     except HmdcError as e:
         raise HmdcError(f"{a.matrix} is {'x'.join(map(str, parts[0].shape))}: {e}") from e
-    except (TypeError, ValueError) as e:
-        raise HmdcError(f"{a.matrix}: {a.structure} cannot take the options {options}: {e}") from e
     return Rows(maps, a.gates) if a.gates else maps[0]
+
+
+def _sized(a: Assignment, shape: tuple[int, int]) -> dict:
+    """The options of the structure itself for a matrix of that shape, ratio=R turned into sizes."""
+    structure = STRUCTURES[a.structure]
+    options = {k: v for k, v in a.options.items() if k not in SHARED}
+    try:
+        if "ratio" in a.options:
+            return structure.size(shape, a.options["ratio"], **options)
+    except HmdcError as e:
+        raise HmdcError(f"{a.matrix} is {'x'.join(map(str, shape))}: {e}") from e
+    missing = [k for k, p in structure.options().items() if p.default is p.empty and k not in options]
+    if missing:
+        raise HmdcError(f"{a.matrix}: {a.structure} needs {' and '.join(missing)}, or ratio=R")
+    return options
 
 
 def describe(a: Assignment, m: LinearMap) -> str:
@@ -290,11 +300,15 @@ def _from_factors(a: Assignment, arrays: dict[str, np.ndarray]) -> LinearMap:
     return Rows(tuple(maps), a.gates) if a.gates else maps[0]
 
 
-def reorder(model: Model, assignments: dict[str, Assignment]) -> tuple[Model, dict[str, Assignment]]:
-    """Give hidden units the order that a structure prefers, where every consumer of the layer can follow."""
+def reorder(model: Model, assignments: dict[str, Assignment], given=None) -> tuple[Model, dict[str, Assignment]]:
+    """Give hidden units the order that a structure prefers, where every consumer of the layer can follow.
+
+    given: trained factors by name; their units have the order in which they were trained.
+    """
     for a in list(assignments.values()):
         structure = STRUCTURES[a.structure]
-        if not hasattr(structure, "order") or a.node.op not in CELLS or not a.gates:
+        trained = any(k.startswith(f"{a.matrix}.") for k in given or {})
+        if not hasattr(structure, "order") or not a.gates or trained:
             continue
         nodes = {n.name: n for n in model.nodes}
         layer = nodes[a.node.name]
@@ -307,8 +321,6 @@ def reorder(model: Model, assignments: dict[str, Assignment]) -> tuple[Model, di
 
 def _preferred_order(structure, a: Assignment) -> np.ndarray:
     stack = np.stack(np.split(matrix(a.node, a.matrix), len(a.gates)))
-    options = {k: v for k, v in a.options.items() if k not in SHARED}
-    if "ratio" in a.options:
-        options = structure.size(stack.shape[1:], a.options["ratio"], **options)
+    options = _sized(a, stack.shape[1:])
     hidden = {"w": None, "u": 0, "wu": stack.shape[2] - stack.shape[1]}[a.matrix.rpartition(".")[2]]
     return structure.order(stack, hidden=hidden, **options)

@@ -1,4 +1,4 @@
-"""Every command and every program in the README works as printed."""
+"""Every command and every program in the README and in docs/ works as printed."""
 
 import re
 import shlex
@@ -10,14 +10,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if re.match(r"    hmdc \w+ ", line)]
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+README = PAGES["README.md"]
 
 
-def test_commands_run_in_the_order_of_the_page(tmp_path):
+def commands(page: str) -> list[str]:
+    return [line.split("#")[0].strip() for line in page.splitlines() if re.match(r"    hmdc \w+ ", line)]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_run_in_the_order_of_the_page(name, tmp_path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    assert len(COMMANDS) >= 11
-    for command in [*COMMANDS, "hmdc targets"]:
+    for text in re.findall(r"```toml\n(.*?)```", PAGES[name], re.DOTALL):
+        (tmp_path / "recipe.toml").write_text(text)
+    assert len(commands(PAGES[name])) >= 5
+    for command in [*commands(PAGES[name]), "hmdc targets"]:
         words = [str(Path(sys.executable).parent / "hmdc"), *shlex.split(command)[1:]]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
@@ -34,7 +41,7 @@ def test_firmware_example_compiles(compiler, tmp_path):
 
 
 def compile_example(folder: Path) -> None:
-    command = next(c for c in COMMANDS if "--name vowels" in c)
+    command = next(c for c in commands(README) if "--name vowels" in c)
     shutil.copytree(ROOT / "examples", folder / "examples")
     subprocess.run([str(Path(sys.executable).parent / "hmdc"), *shlex.split(command)[1:]], cwd=folder, check=True)
 

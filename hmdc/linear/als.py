@@ -17,11 +17,12 @@ SEED = 20260
 EXACT = 1e-10  # relative error that needs no improvement
 GOOD = 1e-7  # relative error of a start that ends the search
 ALIKE, POOR = 3, 0.3  # so many starts that end alike end the search too, where nothing fits better than POOR
+RESTARTED = 1 << 28  # entries x parameters^2 up to which starts are tried on the whole tensor too
 FILLS = 40  # rounds of filling what the mask leaves free
 SWEEPS, REFINING = 12, 40  # of a start, and of the best one
-STALLED = 1e-5  # relative gain of a sweep or step at which they end
+STALLED, CRAWLING = 1e-5, 1e-3  # relative gain of a sweep, of a step, at which they end
 NEWTON = 60  # Gauss-Newton steps of a start
-WORK, STEP_WORK = 1 << 33, 1 << 22  # multiply-adds of a whole fit, about; what a step costs at least
+WORK, STEP_WORK = 1 << 35, 1 << 22  # multiply-adds of a whole fit, about; what a step costs at least
 
 Arrays = dict[str, np.ndarray]
 Terms = Sequence[Sequence[tuple[str, tuple]]]  # (name, labels) of the cores of each term
@@ -89,7 +90,8 @@ def fit(
     best = sweeps(whole, best, REFINING)
     if mask is not None and whole.error(best) > GOOD * whole.norm:
         best = newton(whole, best)
-        if whole.error(best) > GOOD * whole.norm:
+        small_enough = t.size * sum(a.size for a in best.values()) ** 2 <= RESTARTED
+        if small_enough and whole.error(best) > GOOD * whole.norm:
             best = min(best, _search(whole, best, starts), key=whole.error)
     return best
 
@@ -219,7 +221,7 @@ def newton(problem: Problem, cores: Arrays) -> Arrays:
                 cores, residual, error, damping = trial, rest, rest @ rest, max(damping / 8, 1e-14)
                 break
             damping *= 8
-        if before - error <= STALLED * error:
+        if before - error <= CRAWLING * error:
             break
     return cores
 

@@ -13,7 +13,7 @@ from .base import whole_number
 from .modes import Modes
 from .network import Core
 
-STARTS = 8
+STARTS = 24
 
 
 class BlockTerm(Modes):

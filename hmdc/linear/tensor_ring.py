@@ -13,7 +13,7 @@ from .base import whole_number
 from .modes import Modes, svd
 from .network import Core
 
-STARTS = 6
+STARTS = 24
 
 
 class TensorRing(Modes):
