@@ -13,7 +13,6 @@ from .maps import Crop, Dense, LinearMap, Rows
 
 RIDGE = 1e-6  # added to a second moment, relative to its mean: inputs that calibration never showed still count a bit
 DEAD = 1e-14  # a signal this far below the mean never moved
-LIST_MOST = 6  # values that an error message shows
 
 Options = dict[str, object]
 
@@ -86,15 +85,15 @@ class Structure:
             if option not in taken:
                 raise HmdcError(f"{self.name}({option}={given[option]!r}, ratio={ratio:g}): give one of them")
         whole = shape[0] * shape[1]
-        fitting, nearest = [], []
+        fitting, nearest = [], {}
         for tier in self.tiers(shape, ratio, **given):
             tier = list(tier)
             fitting += [c for c in tier if c[1] * ratio <= whole]
-            nearest += sorted((whole / c[1], str(c[0])) for c in tier)[-2:]
+            nearest |= {whole / c[1]: c[0] for c in tier}
             if fitting and max(c[1] for c in fitting) * ratio * self.near >= whole:
                 break
         if not fitting:
-            found = "; ".join(f"{r:.4g} with {o}" for r, o in sorted(nearest)[-2:]) or "none"
+            found = "; ".join(f"{r:.4g} with {_call(o)}" for r, o in sorted(nearest.items())[-2:]) or "none"
             raise HmdcError(f"{self.name}(ratio={ratio:g}): nearest possible for {shape[0]}x{shape[1]}: {found}")
         most = max(c[1] for c in fitting)
         tied = [options for options, parameters in fitting if parameters == most]
@@ -138,6 +137,11 @@ def _checked(decompose):
         return decompose(self, w, moment=moment, **options)
 
     return wrapper
+
+
+def _call(options: Options) -> str:
+    """As users write it."""
+    return ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in options.items()) or "no options"
 
 
 def roots(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,6 +27,8 @@ class HybridKronecker(Kronecker):
 
     def tiers(self, shape, ratio, left=None):
         """By the number of rich rows, primes below last; a given left factor must divide the rows below."""
+        if left is not None:
+            self.check_left(left)
         given = {} if left is None else {"left": left}
         counts = [r for r in range(1, shape[0]) if left is None or (shape[0] - r) % left[0] == 0]
         sized = [(r, r * shape[1] + sum(a * b for a, b in self._lower(shape, r, left))) for r in counts]

@@ -15,17 +15,18 @@ from ..errors import HmdcError
 from .base import Options, split, whole_number
 from .modes import Modes
 from .network import Core, order_cost
-from .shapes import PAD, balanced, is_prime, near_divisors, ordered, smooth
+from .shapes import PAD, balanced, near_divisors, ordered, smooth
 
 SWEEPS = 200  # of alternating least squares
 SETTLED = 1e-11  # relative change of the product at which it ends
-SMALLEST_PRIME = 5  # smaller primes are not padded
+SMALLEST_PRIME, LOPSIDED = 5, 32  # smaller primes are not padded; factors further apart are
 Pairs = tuple[tuple[int, int], ...]
 
 
 def awkward(size: int) -> bool:
-    """Primes have no factors to offer."""
-    return size >= SMALLEST_PRIME and is_prime(size)
+    """Primes have no factors to offer, and numbers like 334 = 167 * 2 hardly any."""
+    large, small = balanced(size, 2)
+    return size >= SMALLEST_PRIME and (small == 1 or large > LOPSIDED * small)
 
 
 class Kronecker(Modes):
@@ -65,9 +66,7 @@ class Kronecker(Modes):
         factors = whole_number(self, "factors", factors, 2, 6)
         if left is None:
             return self.default(shape, factors, rich=False)[1]
-        good = isinstance(left, (tuple, list)) and len(left) == 2
-        if not good or not all(isinstance(v, (int, np.integer)) and v > 0 for v in left):
-            raise HmdcError(f"{self.name}(left={left!r}): must be (rows, columns) of the left factor")
+        self.check_left(left)
         for given, size in zip(left, shape):
             if size % given:
                 near = ", ".join(map(str, near_divisors(size, given)))
@@ -75,6 +74,11 @@ class Kronecker(Modes):
                                 f"divisors near {given}: {near}")  # fmt: skip
         rest = [balanced(size // given, factors - 1) for given, size in zip(left, shape)]
         return (tuple(int(v) for v in left), *zip(rest[0], rest[1][::-1]))
+
+    def check_left(self, left) -> None:
+        good = isinstance(left, (tuple, list)) and len(left) == 2
+        if not good or not all(isinstance(v, (int, np.integer)) and v > 0 for v in left):
+            raise HmdcError(f"{self.name}(left={left!r}): must be (rows, columns) of the left factor")
 
     def _given(self, shape, left, shapes) -> Pairs:
         try:
@@ -108,35 +112,34 @@ class Kronecker(Modes):
             yield [(given | ({"rich": r} if r else {}), r * shape[1] + sum(a * b for a, b in pairs))]
             return
         factors = whole_number(self, "factors", factors, 2, 4)
-        if not any(map(awkward, shape)):
-            yield self._exact(shape, factors, rich or 0)
+        if rich is not None or not any(map(awkward, shape)):
+            yield from (self._splits(shape, factors, rich or 0, None, least) for least in (2, 1))
         if rich is None:
-            inexact = list(self._inexact(shape, factors))
-            yield [c for c in inexact if min(v for pair in c[0].get("shapes", [c[0].get("left")]) for v in pair) > 1]
-            yield inexact
-        yield self._exact(shape, factors, rich or 0)
+            yield from (self._inexact(shape, factors, least) for least in (2, 1))
+        yield self._splits(shape, factors, rich or 0)
 
-    def _exact(self, shape, factors, rich, padded=None) -> Iterator[tuple[Options, int]]:
-        """Every way to split both dimensions (of the padded shape)."""
+    def _splits(self, shape, factors, rich, padded=None, least=1) -> Iterator[tuple[Options, int]]:
+        """Every way to split both dimensions (of the padded shape), the balanced one first; least: rows, columns."""
         made = padded or (shape[0] - rich, shape[1])
         extra = {"rich": rich} if rich else {}
-        for m in ordered(made[0], factors):
-            for n in ordered(made[1], factors):
-                pairs = tuple(zip(m, n))
+        preferred = self.pairs(made, factors=factors)
+        every = (tuple(zip(m, n)) for m in ordered(made[0], factors) for n in ordered(made[1], factors))
+        for pairs in sorted(every, key=lambda p: p != preferred):
+            if min(v for pair in pairs for v in pair) >= least:
                 plain = factors == 2 and not padded
                 options = {"left": pairs[0], **extra} if plain else {"shapes": pairs, **extra}
                 yield options, rich * shape[1] + sum(a * b for a, b in pairs)
 
-    def _inexact(self, shape, factors) -> Iterator[tuple[Options, int]]:
+    def _inexact(self, shape, factors, least) -> Iterator[tuple[Options, int]]:
         """Padded by a few rows and columns, or with a few rich rows; a prime dimension must change."""
         few = PAD if factors == 2 else 3
-        rows, columns = (range(1 if awkward(s) else 0, min(few, s) + 1) for s in shape)
+        rows, columns = (range(1 if awkward(s) else 0, min(few, s - 1) + 1) for s in shape)
         for more in columns:
             for rest in rows:
-                yield from self._exact(shape, factors, 0, (shape[0] + rest, shape[1] + more))
+                yield from self._splits(shape, factors, 0, (shape[0] + rest, shape[1] + more), least)
                 if 0 < rest < shape[0]:
                     lower = (shape[0] - rest, shape[1] + more)
-                    yield from self._exact(shape, factors, rest, lower if more else None)
+                    yield from self._splits(shape, factors, rest, lower if more else None, least)
 
     def macs(self, shape, options):
         options = dict(options)

@@ -213,8 +213,26 @@ class Exchange(LinearMap):
         b.emit(Swap(name, x, y, self.p, self.a, self.b, self.q))
 
 
+class Composite(LinearMap):
+    """A map made of the maps in its field `maps`."""
+
+    maps: tuple[LinearMap, ...]
+
+    def factors(self):
+        return [f for m in self.maps for f in m.factors()]
+
+    def parameters(self):
+        return sum(m.parameters() for m in self.maps)
+
+    def nbytes(self):
+        return sum(m.nbytes() for m in self.maps)
+
+    def macs(self):
+        return sum(m.macs() for m in self.maps)
+
+
 @dataclass(frozen=True)
-class Chain(LinearMap):
+class Chain(Composite):
     """f @ g @ ...: the last map is applied first."""
 
     maps: tuple[LinearMap, ...]
@@ -238,18 +256,6 @@ class Chain(LinearMap):
             x = m.apply(x)
         return x
 
-    def factors(self):
-        return [f for m in self.maps for f in m.factors()]
-
-    def parameters(self):
-        return sum(m.parameters() for m in self.maps)
-
-    def nbytes(self):
-        return sum(m.nbytes() for m in self.maps)
-
-    def macs(self):
-        return sum(m.macs() for m in self.maps)
-
     def rows(self, start, stop):
         return Chain((self.maps[0].rows(start, stop), *self.maps[1:]))
 
@@ -264,7 +270,7 @@ class Chain(LinearMap):
 
 
 @dataclass(frozen=True)
-class Rows(LinearMap):
+class Rows(Composite):
     """Outputs one below the other, all of the same input.  labels: what to call the parts, e.g. gates."""
 
     maps: tuple[LinearMap, ...]
@@ -279,18 +285,6 @@ class Rows(LinearMap):
 
     def apply(self, x):
         return np.vstack([m.apply(x) for m in self.maps])
-
-    def factors(self):
-        return [f for m in self.maps for f in m.factors()]
-
-    def parameters(self):
-        return sum(m.parameters() for m in self.maps)
-
-    def nbytes(self):
-        return sum(m.nbytes() for m in self.maps)
-
-    def macs(self):
-        return sum(m.macs() for m in self.maps)
 
     def _spans(self):
         at = 0
@@ -319,7 +313,7 @@ class Rows(LinearMap):
 
 
 @dataclass(frozen=True)
-class Sum(LinearMap):
+class Sum(Composite):
     """f + g + ...: all but the last go into int32 partial sums on the grid of y."""
 
     maps: tuple[LinearMap, ...]
@@ -333,18 +327,6 @@ class Sum(LinearMap):
 
     def apply(self, x):
         return sum(m.apply(x) for m in self.maps)
-
-    def factors(self):
-        return [f for m in self.maps for f in m.factors()]
-
-    def parameters(self):
-        return sum(m.parameters() for m in self.maps)
-
-    def nbytes(self):
-        return sum(m.nbytes() for m in self.maps)
-
-    def macs(self):
-        return sum(m.macs() for m in self.maps)
 
     def rows(self, start, stop):
         return Sum(tuple(m.rows(start, stop) for m in self.maps))

@@ -42,7 +42,3 @@ def ordered(n: int, d: int) -> tuple[tuple[int, ...], ...]:
     if d == 1:
         return ((n,),)
     return tuple((f, *rest) for f in divisors(n) for rest in ordered(n // f, d - 1))
-
-
-def is_prime(n: int) -> bool:
-    return len(divisors(n)) == 2
