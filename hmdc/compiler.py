@@ -72,7 +72,7 @@ def compile(
     given = factor_file.read(factors) if factors else {}
     assignments = recipe.assign(network, recipe.read(compress), given)
     network, assignments = recipe.reorder(network, assignments, given)
-    moments = second_moments(network, samples, recipe.needs_moments(assignments))
+    moments = second_moments(network, samples, recipe.needs_moments(assignments, bool(samples), given))
     maps = recipe.decompose(assignments, moments, given)
     floats = check(lower(network, maps, precision, mode))
     program, chosen = _integers(floats, samples)

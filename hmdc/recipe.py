@@ -82,6 +82,9 @@ def checked(pattern: str | None, structure: str, options: dict, text: str) -> Re
             raise HmdcError(
                 f"recipe {text!r}: {structure} has no option {name!r}; known are {', '.join((*known, *SHARED))}"
             )
+    for name in ("stacked", "weighted"):
+        if not isinstance(options.get(name, False), bool):
+            raise HmdcError(f"recipe {text!r}: {name}={options[name]!r} is neither True nor False")
     ratio = options.get("ratio", 1)
     if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 1 <= ratio <= 1e9:
         raise HmdcError(f"recipe {text!r}: ratio={ratio!r} is no number of 1 or more")
@@ -219,7 +222,7 @@ def apply(model: Model, texts: Sequence[str] = ()) -> dict[str, LinearMap]:
 def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray], given=None) -> dict[str, LinearMap]:
     """Matrix name -> map.
 
-    moments: matrix name -> second moment of its input, where the recipe says weighted=True.  given: factors by name;
+    moments: matrix name -> second moment of its input, where errors are weighted.  given: factors by name;
     matrices that have some are built from them exactly, without decomposing anything.
     """
     out = {}
@@ -235,7 +238,6 @@ def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
         return Dense(w)
     structure = STRUCTURES[a.structure]
     parts = np.split(w, len(a.gates)) if a.gates else [w]
-    moment = moment if a.options.get("weighted") else None
     options = _sized(a, parts[0].shape)
     try:
         maps = tuple(structure.decompose(p, moment=moment, **options) for p in parts)
@@ -266,8 +268,17 @@ def describe(a: Assignment, m: LinearMap) -> str:
     return STRUCTURES[a.structure].describe(m.maps[0]) + " per gate" if a.gates else STRUCTURES[a.structure].describe(m)
 
 
-def needs_moments(assignments: dict[str, Assignment]) -> list[str]:
-    return [name for name, a in assignments.items() if a.options.get("weighted")]
+def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=None) -> list[str]:
+    """Matrices whose decomposition is weighted by their inputs: by default all that can be, given calibration data."""
+    names = []
+    for name, a in assignments.items():
+        weighted = a.options.get("weighted")
+        if weighted and not calibrated:
+            raise HmdcError(f"{name}: weighted=True needs typical inputs: --calibration DATA.npz")
+        trained = any(k.startswith(f"{name}.") for k in given or {})
+        if not trained and calibrated and (STRUCTURES[a.structure].weighted if weighted is None else weighted):
+            names.append(name)
+    return names
 
 
 def factors(assignments: dict[str, Assignment], maps: dict[str, LinearMap]) -> dict[str, np.ndarray]:

@@ -16,13 +16,20 @@ from .modes import svd
 SEED = 20260
 EXACT = 1e-10  # relative error that needs no improvement
 GOOD = 1e-7  # relative error of a start that ends the search
-ALIKE, POOR = 3, 0.3  # so many starts that end alike end the search too, where nothing fits better than POOR
+POOR, POOR_WORK = 0.3, 1 << 31  # relative error of a tensor that has another form: it is worth less work
 RESTARTED = 1 << 28  # entries x parameters^2 up to which starts are tried on the whole tensor too
 FILLS = 40  # rounds of filling what the mask leaves free
 SWEEPS, REFINING = 12, 40  # of a start, and of the best one
 STALLED, CRAWLING = 1e-5, 1e-3  # relative gain of a sweep, of a step, at which they end
 NEWTON = 60  # Gauss-Newton steps of a start
-WORK, STEP_WORK = 1 << 35, 1 << 22  # multiply-adds of a whole fit, about; what a step costs at least
+STEP_WORK, START_WORK, WORK = 1 << 22, 1 << 32, 1 << 34  # multiply-adds: of a step at least, of a start, a search
+POOR, POOR_WORK = 0.3, 1 << 32  # relative error of a tensor that has another form: it is worth less work
+RESTARTED = 1 << 28  # entries x parameters^2 up to which starts are tried on the whole tensor too
+FILLS = 40  # rounds of filling what the mask leaves free
+SWEEPS, REFINING = 12, 40  # of a start, and of the best one
+STALLED, CRAWLING = 1e-5, 1e-3  # relative gain of a sweep, of a step, at which they end
+NEWTON = 60  # Gauss-Newton steps of a start
+WORK, STEP_WORK = 1 << 34, 1 << 22  # multiply-adds of a search, about; what a step costs at least
 
 Arrays = dict[str, np.ndarray]
 Terms = Sequence[Sequence[tuple[str, tuple]]]  # (name, labels) of the cores of each term
@@ -59,11 +66,11 @@ class Form:
 
 
 class Problem:
-    """T, the entries of it that count (None: all), the form, and the work that may still be spent."""
+    """T, the entries of it that count (None: all), the form, and the work spent on it so far and at most."""
 
-    def __init__(self, t: np.ndarray, form: Form, mask: np.ndarray | None, work: int):
+    def __init__(self, t: np.ndarray, form: Form, mask: np.ndarray | None):
         self.t = t if mask is None else np.where(mask, t, 0.0)
-        self.form, self.mask, self.work = form, mask, work
+        self.form, self.mask, self.spent, self.limit = form, mask, 0, START_WORK
         self.norm = np.linalg.norm(self.t)
 
     def residual(self, cores: Arrays) -> np.ndarray:
@@ -72,6 +79,10 @@ class Problem:
 
     def error(self, cores: Arrays) -> float:
         return float(np.linalg.norm(self.residual(cores)))
+
+    def hopeless(self, error: float) -> bool:
+        """Whether another start is not worth it when the best had this error."""
+        return self.spent > (POOR_WORK if error > POOR * self.norm else WORK)
 
 
 def fit(
@@ -82,18 +93,18 @@ def fit(
     mask: the entries of T that count.  The rest is zero in the small tensor, and free when that fit is refined.
     """
     small, bases = _compress(t, ranks)
-    best = _search(Problem(small, form, None, WORK // 2), first(small), starts)
+    best = _search(Problem(small, form, None), first(small), starts)
     best = _project(form, best, bases)
-    whole = Problem(t, form, mask, WORK // 2)
+    whole = Problem(t, form, mask)
     if mask is not None:
         best = _filled(whole, best, ranks)
     best = sweeps(whole, best, REFINING)
-    if mask is not None and whole.error(best) > GOOD * whole.norm:
-        best = newton(whole, best)
-        small_enough = t.size * sum(a.size for a in best.values()) ** 2 <= RESTARTED
-        if small_enough and whole.error(best) > GOOD * whole.norm:
-            best = min(best, _search(whole, best, starts), key=whole.error)
-    return best
+    if mask is None or whole.error(best) <= GOOD * whole.norm:
+        return best
+    best = newton(whole, best)
+    if whole.error(best) <= GOOD * whole.norm or t.size * sum(a.size for a in best.values()) ** 2 > RESTARTED:
+        return best
+    return min(best, _search(whole, best, starts), key=whole.error)
 
 
 def _compress(t: np.ndarray, ranks: Sequence[int]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -109,7 +120,7 @@ def _filled(whole: Problem, best: Arrays, ranks: Sequence[int]) -> Arrays:
     error = whole.error(best)
     for _ in range(FILLS):
         small, bases = _compress(np.where(whole.mask, whole.t, whole.form.value(best)), ranks)
-        problem = Problem(small, whole.form, None, WORK // 16)
+        problem = Problem(small, whole.form, None)
         start = _project(whole.form, best, [b.T for b in bases])
         trial = _project(whole.form, newton(problem, start), bases)
         before, error = error, whole.error(trial)
@@ -127,12 +138,12 @@ def _search(problem: Problem, start: Arrays, starts: int) -> Arrays:
     for attempt in range(starts):
         if attempt:
             start = {k: rng.standard_normal(a.shape) * np.sqrt(np.mean(a**2)) for k, a in start.items()}
+        problem.limit = problem.spent + START_WORK
         cores = newton(problem, sweeps(problem, start, SWEEPS))
         errors.append(problem.error(cores))
         if errors[-1] == min(errors):
             best = cores
-        alike = len(errors) >= ALIKE and POOR * problem.norm < max(errors) * 0.97 < min(errors)
-        if alike or min(errors) <= GOOD * problem.norm or problem.work <= 0:
+        if min(errors) <= GOOD * problem.norm or problem.hopeless(min(errors)):
             break
     return best
 
@@ -157,7 +168,7 @@ def sweeps(problem: Problem, cores: Arrays, most: int) -> Arrays:
     """Alternating least squares over the groups."""
     cores, error = dict(cores), problem.error(cores)
     for _ in range(most):
-        if error <= EXACT * problem.norm or problem.work <= 0:
+        if error <= EXACT * problem.norm or problem.spent > problem.limit:
             break
         trial = dict(cores)
         for group in problem.form.groups:
@@ -179,7 +190,7 @@ def _solve(problem: Problem, cores: Arrays, group: Sequence[str]) -> Arrays:
     left = np.hstack([problem.form.around(cores, g).reshape(-1, b) for g, b in zip(group, bonds)])
     mode = None if axes[0] is None else labels[0][axes[0]][1]
     right, mask = (_unfold(a, mode) for a in (problem.t, problem.mask))
-    problem.work -= STEP_WORK + left.size * (left.shape[1] + right.shape[1])
+    problem.spent += STEP_WORK + left.size * (left.shape[1] + right.shape[1])
     if mask is None:
         solved = np.linalg.lstsq(left, right, rcond=None)[0]  # [bonds of all, s]
     else:
@@ -205,8 +216,8 @@ def newton(problem: Problem, cores: Arrays) -> Arrays:
     residual = problem.residual(cores).ravel()
     error, damping = residual @ residual, 1e-3
     for _ in range(NEWTON):
-        problem.work -= STEP_WORK + residual.size * count**2
-        if error <= (EXACT * problem.norm) ** 2 or problem.work < 0:
+        problem.spent += STEP_WORK + residual.size * count**2
+        if error <= (EXACT * problem.norm) ** 2 or problem.spent > problem.limit:
             break
         j = _jacobian(problem.form, cores, problem.t.shape)
         if problem.mask is not None:

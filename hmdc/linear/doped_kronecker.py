@@ -12,8 +12,8 @@ from .kronecker import Kronecker
 from .maps import Sparse, Sum
 from .pruned import largest
 
-ROUNDS = 300  # of both fits in turn
-SETTLED = 1e-4  # relative gain of a round at which they end
+ROUNDS = 100  # of both fits in turn
+SETTLED = 1e-3  # relative gain of a round at which they end
 EXACT = 1e-10  # relative error that needs no further round
 KRONECKER = Kronecker()
 
