@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
+
 from .cells import CELLS
 from .errors import NotStreamable
 from .kernels import Kernel
-from .linear import LinearMap
+from .linear import Dense, LinearMap
 from .model import Model, Node
 from .paths import RUNTIME_C
 from .place import Plan
@@ -83,7 +85,7 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
     names = {c.name for c in mine}
     work = sum(c.macs() * b.repeat * repeat.get(f, 0) for f, blocks in program.functions.items()
                for b in blocks for c in b.calls if c.name in names)  # fmt: skip
-    matrices = [_matrix(a, maps[a.matrix]) for a in assigned]
+    matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
     dense, total = _dense_bytes(node, program), stored_bytes(mine)
     return {
@@ -94,15 +96,16 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
     }  # fmt: skip
 
 
-def _matrix(a, m: LinearMap) -> dict:
-    """One matrix; macs: of one product, dense and structured."""
-    before = m.shape[0] * m.shape[1]
+def _matrix(a, m: LinearMap, floats: bool) -> dict:
+    """One matrix; macs: of one product.  Bytes count indices and scales, biases belong to the layer."""
+    dense = Dense(np.broadcast_to(0.0, m.shape))
+    before, after = (x.parameters() for x in (dense, m))
+    sizes = [x.nbytes() + 4 * x.multipliers() for x in (dense, m)] if not floats else [4 * before, 4 * after]
     note = describe(a, m)
     return {
         "name": a.matrix, "structure": a.structure, "shape": list(m.shape), "dense_parameters": before,
-        "parameters": int(m.parameters()), "ratio": _ratio(before, m.parameters()), "dense_macs": before,
-        "macs": int(m.macs()),
-        **({"note": note} if note else {}),
+        "parameters": after, "ratio": _ratio(before, after), "dense_bytes": sizes[0], "bytes": sizes[1],
+        "bytes_ratio": _ratio(*sizes), "dense_macs": before, "macs": int(m.macs()), **({"note": note} if note else {}),
     }  # fmt: skip
 
 

@@ -97,11 +97,15 @@ class Structure:
             raise HmdcError(f"{self.name}(ratio={ratio:g}): nearest possible for {shape[0]}x{shape[1]}: {found}")
         most = max(c[1] for c in fitting)
         tied = [options for options, parameters in fitting if parameters == most]
-        return tied[0] if len(tied) == 1 else min(tied, key=lambda o: self.macs(shape, o))
+        return tied[0] if len(tied) == 1 else min(tied, key=lambda o: self.rank_tie(shape, o))
 
     def macs(self, shape: tuple[int, int], options: Options) -> int:
-        """Multiply-accumulates of the map that these options give: which of equally large candidates is better."""
+        """Multiply-accumulates of the map that these options give."""
         return 0
+
+    def rank_tie(self, shape: tuple[int, int], options: Options) -> tuple:
+        """Lowest first: which of equally large candidates `size` takes."""
+        return (self.macs(shape, options),)
 
     def check_names(self, options: Iterable[str]) -> None:
         known = list(self.options())

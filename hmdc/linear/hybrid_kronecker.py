@@ -35,6 +35,9 @@ class HybridKronecker(Kronecker):
         yield [({"rows": r, **given}, stored) for r, stored in sized if not awkward(shape[0] - r)]
         yield [({"rows": r, **given}, stored) for r, stored in sized]
 
+    def rank_tie(self, shape, options):
+        return (self.macs(shape, options),)
+
     def macs(self, shape, options):
         pairs = self._lower(shape, **({"left": None} | options))
         blank = {str(k): np.zeros(p) for k, p in enumerate(pairs)}

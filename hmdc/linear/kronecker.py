@@ -97,9 +97,9 @@ class Kronecker(Modes):
 
     def default(self, shape, factors: int = 2, pad: bool = True, rich: bool = True) -> tuple[int, Pairs]:
         """(rich rows, shapes): the balanced split; for primes padding or rich rows, whichever stores fewer numbers."""
-        rows, columns = (range(s, s + PAD) if awkward(s) else (s,) for s in shape)
+        rows, columns = ([k for k in range(s, s + PAD) if not awkward(k)] if awkward(s) else [s] for s in shape)
         choices = [(0, (a, b)) for a in (rows if pad else shape[:1]) for b in columns]
-        if rich and len(rows) > 1:
+        if rich and awkward(shape[0]):
             choices += [(r, (shape[0] - r, b)) for r in range(1, min(PAD, shape[0] - 1)) for b in columns]
         split_up = [(r, tuple(zip(balanced(a, factors), balanced(b, factors)[::-1]))) for r, (a, b) in choices]
         return min(split_up, key=lambda c: (c[0] * shape[1] + sum(a * b for a, b in c[1]), c[0]))
@@ -146,6 +146,10 @@ class Kronecker(Modes):
         rich = options.pop("rich", 0)
         pairs = self.pairs((shape[0] - rich, shape[1]), **options)
         return rich * shape[1] + order_cost(self.terms({str(k): np.zeros(p) for k, p in enumerate(pairs)})[0])
+
+    def rank_tie(self, shape, options):
+        """The balanced split first: of equally large products it has the highest rank."""
+        return options.get("left") != self.pairs(shape)[0], self.macs(shape, options)
 
     def checked_shapes(self, named):
         return {str(k): (None, None) for k in range(max(2, len(named)))}
