@@ -11,25 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .modes import svd
+from .base import svd
 
 SEED = 20260
 EXACT = 1e-10  # relative error that needs no improvement
 GOOD = 1e-7  # relative error of a start that ends the search
-POOR, POOR_WORK = 0.3, 1 << 31  # relative error of a tensor that has another form: it is worth less work
 RESTARTED = 1 << 28  # entries x parameters^2 up to which starts are tried on the whole tensor too
 FILLS = 40  # rounds of filling what the mask leaves free
 SWEEPS, REFINING = 12, 40  # of a start, and of the best one
 STALLED, CRAWLING = 1e-5, 1e-3  # relative gain of a sweep, of a step, at which they end
 NEWTON = 60  # Gauss-Newton steps of a start
 STEP_WORK, START_WORK, WORK = 1 << 22, 1 << 32, 1 << 34  # multiply-adds: of a step at least, of a start, a search
-POOR, POOR_WORK = 0.3, 1 << 32  # relative error of a tensor that has another form: it is worth less work
-RESTARTED = 1 << 28  # entries x parameters^2 up to which starts are tried on the whole tensor too
-FILLS = 40  # rounds of filling what the mask leaves free
-SWEEPS, REFINING = 12, 40  # of a start, and of the best one
-STALLED, CRAWLING = 1e-5, 1e-3  # relative gain of a sweep, of a step, at which they end
-NEWTON = 60  # Gauss-Newton steps of a start
-WORK, STEP_WORK = 1 << 34, 1 << 22  # multiply-adds of a search, about; what a step costs at least
+POOR, POOR_WORK = 0.3, 1 << 28  # relative error of a tensor that has another form: it is worth less work
 
 Arrays = dict[str, np.ndarray]
 Terms = Sequence[Sequence[tuple[str, tuple]]]  # (name, labels) of the cores of each term
@@ -102,6 +95,15 @@ def fit(
     if mask is None or whole.error(best) <= GOOD * whole.norm:
         return best
     best = newton(whole, best)
+    if whole.error(best) <= GOOD * whole.norm or t.size * sum(a.size for a in best.values()) ** 2 > RESTARTED:
+        return best
+    return min(best, _search(whole, best, starts), key=whole.error)
+
+
+def refine(t: np.ndarray, mask: np.ndarray, form: Form, start: Arrays, starts: int) -> Arrays:
+    """A better fit to the entries that count than this start, which should be near."""
+    whole = Problem(t, form, mask)
+    best = newton(whole, sweeps(whole, start, SWEEPS))
     if whole.error(best) <= GOOD * whole.norm or t.size * sum(a.size for a in best.values()) ** 2 > RESTARTED:
         return best
     return min(best, _search(whole, best, starts), key=whole.error)

@@ -155,6 +155,11 @@ def roots(moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return vectors * root, (vectors / root).T
 
 
+def svd(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thin."""
+    return np.linalg.svd(w, full_matrices=False)
+
+
 def split(m: LinearMap) -> tuple[np.ndarray | None, LinearMap, bool]:
     """(rich rows or None, the structured map below them, whether it was padded)."""
     rich = None

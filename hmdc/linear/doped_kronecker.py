@@ -4,16 +4,18 @@ m1 n1 + m2 n2 + density m n parameters.  Fitted in turns: the Kronecker product 
 entries of what is left; the error never grows.
 """
 
+from math import prod
+
 import numpy as np
 
 from ..errors import HmdcError
 from .base import Structure, expect, fraction, split
-from .kronecker import Kronecker
+from .kronecker import Kronecker, nested
 from .maps import Sparse, Sum
 from .pruned import largest
 
-ROUNDS = 100  # of both fits in turn
-SETTLED = 1e-3  # relative gain of a round at which they end
+ROUNDS = 300  # of both fits in turn
+SETTLED = 1e-4  # relative gain of a round at which they end
 EXACT = 1e-10  # relative error that needs no further round
 KRONECKER = Kronecker()
 
@@ -31,14 +33,19 @@ class DopedKronecker(Structure):
         return min((self._fit(w, pairs, count, s) for s in starts), key=lambda fit: fit[0])[1]
 
     def _fit(self, w, pairs, count, sparse):
-        error, norm = np.inf, np.linalg.norm(w)
+        """(error, map) from a first S; entries that padding adds follow the product."""
+        m, n = zip(*pairs)
+        full, error, norm = np.zeros((prod(m), prod(n))), np.inf, np.linalg.norm(w)
         for _ in range(ROUNDS):
-            product = KRONECKER.fit_pairs(w - sparse, pairs, 0, None)
-            rest = w - product.dense()
+            full[: w.shape[0], : w.shape[1]] = w - sparse
+            factors = nested(full, m, n)
+            full = np.kron(*factors)
+            rest = w - full[: w.shape[0], : w.shape[1]]
             sparse = largest(rest, count, np.abs(rest))
             before, error = error, np.linalg.norm(rest - sparse)
             if error <= EXACT * norm or before - error < SETTLED * error:
                 break
+        product = KRONECKER.build({str(k): a for k, a in enumerate(factors)}, w.shape)
         return error, Sum((product, Sparse(sparse)))
 
     def _pairs(self, shape, left):

@@ -11,8 +11,8 @@ from math import prod
 
 import numpy as np
 
-from .base import whole_number
-from .modes import Modes, svd, tensor
+from .base import svd, whole_number
+from .modes import Modes, tensor
 from .network import Core
 
 Node = tuple[int, int]  # the modes first..last below it

@@ -52,7 +52,7 @@ class Kronecker(Modes):
         m, n = zip(*pairs)
 
         def solve(full):
-            factors = _nested(full, m, n)
+            factors = nested(full, m, n)
             if len(pairs) > 2 or moment is not None:
                 factors = _alternate(full, m, n, factors, _pad(moment, full.shape[1]))
             return {str(k): a for k, a in enumerate(factors)}
@@ -173,7 +173,7 @@ def kron(factors: list[np.ndarray]) -> np.ndarray:
     return out
 
 
-def _nested(w: np.ndarray, m, n) -> list[np.ndarray]:
+def nested(w: np.ndarray, m, n) -> list[np.ndarray]:
     """The best first factor against the rest, then the same for the rest."""
     if len(m) == 1:
         return [w]
@@ -181,7 +181,7 @@ def _nested(w: np.ndarray, m, n) -> list[np.ndarray]:
     rearranged = w.reshape(m[0], m2, n[0], n2).transpose(0, 2, 1, 3).reshape(m[0] * n[0], m2 * n2)
     u, s, v = np.linalg.svd(rearranged, full_matrices=False)
     root = np.sqrt(s[0])
-    return [root * u[:, 0].reshape(m[0], n[0]), *_nested(root * v[0].reshape(m2, n2), m[1:], n[1:])]
+    return [root * u[:, 0].reshape(m[0], n[0]), *nested(root * v[0].reshape(m2, n2), m[1:], n[1:])]
 
 
 def _alternate(w, m, n, factors: list[np.ndarray], moment) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ from math import prod
 import numpy as np
 
 from ..errors import HmdcError
+from . import als
 from .base import Options, Structure, expect, join, split, whole_number
 from .maps import LinearMap, Sum
 from .network import Core, contract, order_cost, reconstruct
@@ -21,6 +22,7 @@ Named = dict[str, np.ndarray]
 FILLS = 200  # times that padding is filled, at most
 FILL_WORK = 3 << 24  # entries that filling may visit in all
 FILL_EXACT, FILL_STALLED = 1e-9, 1e-4  # relative error, relative gain of a round
+REFINEMENTS = 8  # starts where filling ended in no exact fit
 RICHEST = 3  # rich rows that sizing tries in place of padding
 
 
@@ -31,9 +33,12 @@ def tensor(w: np.ndarray, m: tuple[int, ...], n: tuple[int, ...]) -> np.ndarray:
     return w.reshape(*m, *n).transpose(axes).reshape([a * b for a, b in zip(m, n)])
 
 
-def svd(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thin."""
-    return np.linalg.svd(w, full_matrices=False)
+def masked(w: np.ndarray, m, n) -> tuple[np.ndarray, np.ndarray]:
+    """The tensor, padded with zeros, and which of its entries count."""
+    full, mask = np.zeros((prod(m), prod(n))), np.zeros((prod(m), prod(n)), bool)
+    full[: w.shape[0], : w.shape[1]] = w
+    mask[: w.shape[0], : w.shape[1]] = True
+    return tensor(full, m, n), tensor(mask, m, n)
 
 
 def even_bonds(terms: list[list[Core]]) -> Named:
@@ -93,14 +98,29 @@ class Modes(Structure):
                 break
             inside[:] = lower
             named = solve(full)
+        if padded and FILL_EXACT * norm < error < als.POOR * norm:
+            named = self._refined(named, lower, m, n)
         return self.build(even_bonds(self.terms(named)), w.shape, w[:rich])
+
+    def _refined(self, named: Named, lower: np.ndarray, m, n) -> Named:
+        """Where filling crawls: least squares for one core after the other, on the entries that count."""
+        (cores,) = self.terms(named)
+        labels = {c.name: tuple(("s", a[1]) if a[0] == "m" else a for a in c.bare()[1] if a[0] != "n") for c in cores}
+        form = als.Form([list(labels.items())], [[name] for name in labels])
+        sizes = [a * b for a, b in zip(m, n)]
+        start = {}
+        for c in cores:
+            array, axes = c.bare()
+            start[c.name] = array.reshape(
+                [sizes[a[1]] if a[0] == "m" else s for a, s in zip(axes, array.shape) if a[0] != "n"]
+            )
+        found = als.refine(*masked(lower, m, n), form, start, REFINEMENTS)
+        return {name: found[name].reshape(array.shape) for name, array in named.items()}
 
     def fit_masked(self, w, m, n, rich: int, solve: Callable[[np.ndarray, np.ndarray | None], Named]) -> LinearMap:
         """solve(T, which of its entries count or None for all) -> cores."""
-        full, mask = np.zeros((prod(m), prod(n))), np.zeros((prod(m), prod(n)), bool)
-        full[: len(w) - rich, : w.shape[1]] = w[rich:]
-        mask[: len(w) - rich, : w.shape[1]] = True
-        named = solve(tensor(full, m, n), None if mask.all() else tensor(mask, m, n))
+        t, mask = masked(w[rich:], m, n)
+        named = solve(t, None if mask.all() else mask)
         return self.build(even_bonds(self.terms(named)), w.shape, w[:rich])
 
     def modes(self, shape: tuple[int, int], m, n, rich=0) -> tuple[tuple[int, ...], tuple[int, ...], int]:

@@ -9,8 +9,8 @@ random starts.
 import numpy as np
 
 from .als import Form, fit
-from .base import whole_number
-from .modes import Modes, svd
+from .base import svd, whole_number
+from .modes import Modes
 from .network import Core
 
 STARTS = 24

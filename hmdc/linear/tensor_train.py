@@ -9,8 +9,8 @@ of the best error.
 
 from math import prod
 
-from .base import whole_number
-from .modes import Modes, svd, tensor
+from .base import svd, whole_number
+from .modes import Modes, tensor
 from .network import Core
 
 
