@@ -72,6 +72,7 @@ EXAMPLES = {
     "tensor_train": lambda shape, rng: random_cores("tensor_train", shape, rng, rank=3),
     "tensor_ring": lambda shape, rng: random_cores("tensor_ring", shape, rng, rank=2),
     "hierarchical_tucker": lambda shape, rng: random_cores("hierarchical_tucker", shape, rng, rank=3),
+    "block_term": lambda shape, rng: random_cores("block_term", shape, rng, rank=2, terms=2),
     "pruned": lambda shape, rng: sparse("pruned", shape, rng),
     "block_pruned": block_sparse,
 }
@@ -127,6 +128,15 @@ def tucker_matrix(f):
     return _matrix(np.einsum("abr,cds,eft,rsu,ut->abcdef", *leaves, f["ht.node.0-1"], root))
 
 
+def block_term_matrix(f):
+    total = 0
+    for term in ("bt.0.", "bt.1."):
+        leaves = _numbered(f, term)
+        formula = "abr,cds,eft,rst->abcdef" if len(leaves) == 3 else "abr,cds,rs->abcd"
+        total = total + np.einsum(formula, *leaves, f[term + "core"])
+    return _matrix(total)
+
+
 # name -> factors -> matrix, before it is cropped
 FORMULAS = {
     "dense": lambda f: f["dense.w"],
@@ -138,6 +148,7 @@ FORMULAS = {
     "tensor_train": train_matrix,
     "tensor_ring": ring_matrix,
     "hierarchical_tucker": tucker_matrix,
+    "block_term": block_term_matrix,
     "pruned": lambda f: f["pruned.w"],
     "block_pruned": lambda f: f["block_pruned.w"],
 }

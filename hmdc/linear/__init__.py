@@ -2,6 +2,7 @@
 
 from .base import Structure
 from .block_pruned import BlockPruned
+from .block_term import BlockTerm
 from .dense import DenseStructure
 from .doped_kronecker import DopedKronecker
 from .hierarchical_tucker import HierarchicalTucker
@@ -28,6 +29,7 @@ STRUCTURES: dict[str, Structure] = {
         HierarchicalTucker(),
         Pruned(),
         BlockPruned(),
+        BlockTerm(),
     )
 }
 
