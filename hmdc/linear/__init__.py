@@ -34,8 +34,3 @@ STRUCTURES: dict[str, Structure] = {
 }
 
 __all__ = ["STRUCTURES", "Dense", "LinearMap", "Rows", "Structure"]
-
-
-def describe(structure: str, m: LinearMap) -> str:
-    """What a report adds to a map: its form, padding, rich rows."""
-    return STRUCTURES[structure].describe(m)
