@@ -172,6 +172,8 @@ def sweeps(problem: Problem, cores: Arrays, most: int) -> Arrays:
     for _ in range(most):
         if error <= EXACT * problem.norm or problem.spent > problem.limit:
             break
+        if most_work(problem, cores) > START_WORK:
+            break
         trial = dict(cores)
         for group in problem.form.groups:
             trial |= _solve(problem, trial, group)
@@ -181,6 +183,17 @@ def sweeps(problem: Problem, cores: Arrays, most: int) -> Arrays:
         if before - error < STALLED * error:
             break
     return cores
+
+
+def most_work(problem: Problem, cores: Arrays) -> int:
+    """Multiply-adds of the largest least squares problem of a sweep."""
+    labels, work = problem.form.labels(), []
+    for group in problem.form.groups:
+        axis = _axis(labels[group[0]])
+        s = 1 if axis is None else cores[group[0]].shape[axis]
+        bonds = sum(cores[g].size for g in group) // s
+        work.append(problem.t.size // s * bonds * (bonds + s) * (1 if problem.mask is None else s))
+    return max(work)
 
 
 def _solve(problem: Problem, cores: Arrays, group: Sequence[str]) -> Arrays:

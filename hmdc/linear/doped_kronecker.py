@@ -10,11 +10,11 @@ import numpy as np
 
 from ..errors import HmdcError
 from .base import Structure, expect, fraction, split
-from .kronecker import Kronecker, nested
+from .kronecker import Kronecker, alternate, nested
 from .maps import Sparse, Sum
 from .pruned import largest
 
-ROUNDS = 300  # of both fits in turn
+ROUNDS, WORK = (20, 300), 1 << 24  # of both fits in turn: least and most, entries that all of them visit
 SETTLED = 1e-4  # relative gain of a round at which they end
 EXACT = 1e-10  # relative error that needs no further round
 KRONECKER = Kronecker()
@@ -36,9 +36,10 @@ class DopedKronecker(Structure):
         """(error, map) from a first S; entries that padding adds follow the product."""
         m, n = zip(*pairs)
         full, error, norm = np.zeros((prod(m), prod(n))), np.inf, np.linalg.norm(w)
-        for _ in range(ROUNDS):
+        factors: list[np.ndarray] = []
+        for turn in range(min(ROUNDS[1], max(ROUNDS[0], WORK // w.size))):
             full[: w.shape[0], : w.shape[1]] = w - sparse
-            factors = nested(full, m, n)
+            factors = alternate(full, m, n, factors, None, 2) if turn else nested(full, m, n)
             full = np.kron(*factors)
             rest = w - full[: w.shape[0], : w.shape[1]]
             sparse = largest(rest, count, np.abs(rest))

@@ -54,7 +54,7 @@ class Kronecker(Modes):
         def solve(full):
             factors = nested(full, m, n)
             if len(pairs) > 2 or moment is not None:
-                factors = _alternate(full, m, n, factors, _pad(moment, full.shape[1]))
+                factors = alternate(full, m, n, factors, _pad(moment, full.shape[1]))
             return {str(k): a for k, a in enumerate(factors)}
 
         return self.fit(w, m, n, rich, solve)
@@ -184,11 +184,11 @@ def nested(w: np.ndarray, m, n) -> list[np.ndarray]:
     return [root * u[:, 0].reshape(m[0], n[0]), *nested(root * v[0].reshape(m2, n2), m[1:], n[1:])]
 
 
-def _alternate(w, m, n, factors: list[np.ndarray], moment) -> list[np.ndarray]:
+def alternate(w, m, n, factors: list[np.ndarray], moment, most: int = SWEEPS) -> list[np.ndarray]:
     """Least squares for one factor after the other; its rows share their normal equations."""
     seen = w if moment is None else w @ moment
     product = kron(factors)
-    for _ in range(SWEEPS):
+    for _ in range(most):
         for k in range(len(m)):
             rest = kron(factors[:k] + factors[k + 1 :])
             right = np.einsum("aibj,ij->ab", _front(seen, m, n, k), rest)
