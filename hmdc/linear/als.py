@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import svd
+from .network import LARGEST
 
 SEED = 20260
 EXACT = 1e-10  # relative error that needs no improvement
@@ -55,7 +56,7 @@ class Form:
         for name, labels in term:
             operands += [cores[name], [ids.setdefault(a, len(ids)) for a in labels]]
         out = [*sorted(a for a in ids if a[0] == "s"), *bonds]
-        return np.einsum(*operands, [ids[a] for a in out], optimize="greedy")
+        return np.einsum(*operands, [ids[a] for a in out], optimize=("greedy", LARGEST))
 
 
 class Problem:

@@ -19,6 +19,7 @@ import numpy as np
 from .maps import Chain, Dense, Exchange
 
 PER_ROW = 64  # columns from which a scale per row is worth its 4 bytes
+LARGEST = 1 << 28  # entries of an intermediate result
 
 Label = tuple[str, int]
 Labels = tuple[Label, ...]
@@ -84,7 +85,7 @@ def reconstruct(terms: Sequence[Sequence[Core]]) -> np.ndarray:
         for array, labels in (c.bare() for c in cores):
             operands += [array, [ids.setdefault(a, len(ids)) for a in labels]]
         out = sorted(a for a in ids if a[0] in "mn")
-        total = total + np.einsum(*operands, [ids[a] for a in out], optimize="greedy")
+        total = total + np.einsum(*operands, [ids[a] for a in out], optimize=("greedy", LARGEST))
     return total
 
 
