@@ -1,6 +1,6 @@
 """The board room: builds firmware for a QEMU board, runs it, counts its instructions and reads its sizes.
 
-A board is a folder `boards/NAME` with `board.toml` and `link.ld`; what all boards share is in `boards/common`.
+A board is a folder `boards/NAME` with `board.toml` and `memory.ld`; what all boards share is in `boards/common`.
 QEMU counts instructions, not cycles: unaligned loads, flash wait states and two-beat MVE instructions are invisible.
 """
 
@@ -109,8 +109,9 @@ def build(
     for source in harness:
         objects.append(f"{source.stem}.harness.o")  # whatever its name, never taken for the model
         _compile(source, objects[-1], [*board.cflags, *_HARNESS, f"-I{common.resolve()}", *includes], workdir)
-    script = f"-Wl,-T,{(board.path / 'link.ld').resolve()}"
-    _tool("arm-none-eabi-gcc", [*board.cflags, *_LINK, script, *objects, *libs, "-lgcc", "-o", "firmware.elf"], workdir)
+    scripts = [f"-Wl,-T,{script.resolve()}" for script in (board.path / "memory.ld", common / "link.ld")]
+    link = [*board.cflags, *_LINK, *scripts, *objects, *libs, "-lgcc", "-o", "firmware.elf"]
+    _tool("arm-none-eabi-gcc", link, workdir)
     return workdir / "firmware.elf"
 
 
