@@ -368,7 +368,7 @@ def targets(json_file) -> None:
     \b
     hmdc targets
     """
-    rows = [{"target": t.name, "core": t.core, "kernels": t.isa, "board": t.board} for t in TARGETS.values()]
+    rows = [{"target": t.name, "core": t.core, "kernels": t.isa.kernels, "board": t.board} for t in TARGETS.values()]
     write_json(json_file, rows)
     say(table("targets", rows))
 

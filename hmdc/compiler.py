@@ -13,6 +13,7 @@ import numpy as np
 from . import __version__, data, factor_file, frontends, recipe, widths
 from .check import check
 from .errors import HmdcError
+from .isa import fit
 from .lower import MODES, lower
 from .model import Model
 from .moments import second_moments
@@ -76,6 +77,7 @@ def compile(
     maps = recipe.decompose(assignments, moments, given)
     floats = check(lower(network, maps, precision, mode))
     program, chosen = _integers(floats, samples)
+    program = check(fit(program, TARGETS[target].isa))
     files, report = _generate(network, assignments, maps, program, name, target)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
                "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
@@ -124,6 +126,7 @@ def _restore(path: Path) -> Build:
     floats = check(lower(network, maps, options["precision"], options["mode"]))
     slim = widths.narrow(floats, tuple(options["narrow"]))
     program = floats if options["precision"] == "float32" else check(quantize(slim, grid))
+    program = check(fit(program, TARGETS[options["target"]].isa))
     build = Build(path, name, network, program, report)
     if report["ram_bytes"] != state_bytes(program, place(program)):
         raise HmdcError(f"{path / name}.json is not the one that was compiled; run hmdc compile again")
@@ -162,7 +165,7 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
 def _generate(model: Model, assignments, maps, program: Program, name: str, target: str) -> tuple[dict, dict]:
     """C texts by suffix, and the report."""
     plan = place(program)
-    renderer = Renderer(program, plan, name)
+    renderer = Renderer(program, plan, name, TARGETS[target].isa)
     renderer.collect()
     report = measure(model, assignments, maps, program, plan, renderer, target)
     figures = {

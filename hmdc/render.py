@@ -8,6 +8,7 @@ import numpy as np
 
 from . import runtime
 from .functions import Function
+from .isa import Isa
 from .kernels import Kernel
 from .kernels.base import Const
 from .kernels.load import Load
@@ -38,8 +39,8 @@ class Argument:
 class Renderer:
     """One use: walks the program once, collecting constants, kernels and lines of C."""
 
-    def __init__(self, program: Program, plan: Plan, name: str):
-        self.program, self.plan, self.prefix = program, plan, name
+    def __init__(self, program: Program, plan: Plan, name: str, isa: Isa):
+        self.program, self.plan, self.prefix, self.isa = program, plan, name, isa
         self.float_mode = program.precision == "float32"
         self.idents = Namespace(name)
         self.arrays: dict[tuple[str, bytes], tuple[str, str, np.ndarray]] = {}
@@ -55,11 +56,12 @@ class Renderer:
 
     def render(self, header: list[str], figures: dict[str, tuple[int, str]]) -> dict[str, str]:
         """header: lines of the comment on top.  figures: macro -> (value, comment).  Returns suffix -> text."""
-        kernels = list(self.kernels.values())
+        kernels, helpers = list(self.kernels.values()), self.helpers()
         context = {
             "prefix": self.prefix, "macro": self.prefix.upper(), "header": header, "figures": figures,
             "program": self.program, "functions": self.functions, "float_mode": self.float_mode,
-            "helpers": runtime.math_source(self.prefix, kernels + self._function_names()), "kernels": kernels,
+            "helpers": helpers, "kernels": kernels, "isa": self.isa,
+            "asm": f"{self.prefix.upper()}_ASM" in "".join([helpers, *kernels]),
             "arrays": [(ctype, array, values.size, _rows(values)) for array, ctype, values in self.arrays.values()],
             "descriptors": self.descriptors, "states": self._members("state"), "scratch": self._scratch(),
             "inputs": [a for a in self.arguments if a.const], "outputs": [a for a in self.arguments if not a.const],
@@ -72,6 +74,10 @@ class Renderer:
         if not self.float_mode:
             files["_float.h"] = "model_float.h.j2"
         return {suffix: environment().get_template(t).render(context) for suffix, t in files.items()}
+
+    def helpers(self) -> str:
+        """C text of the helper functions."""
+        return runtime.math_source(self.prefix, [*self.kernels.values(), *self._function_names()], self.isa.name)
 
     def _function_names(self) -> list[str]:
         """Scalar functions that descriptors point to."""
@@ -142,7 +148,7 @@ class Renderer:
     def _call(self, call: Kernel, block: Block) -> str:
         views = call.views()
         types = {} if self.float_mode else {f: self.ctype(self.program.buffers[views[f].buf]) for f in call.TYPES}
-        function, text = runtime.instantiate(call.c_kernel(self.float_mode), self.prefix, types)
+        function, text = runtime.instantiate(call.c_kernel(self.float_mode), self.prefix, types, self.isa.name)
         self.kernels[function] = text.replace("static void", f"{self.prefix.upper()}_KERNEL void")
         name = self.idents.fresh(call.name)
         fields = [(f, self._value(call, name, f, v)) for f, v in call.fields().items()]
@@ -182,7 +188,8 @@ def c_number(v: float) -> str:
 
 def _rows(values: np.ndarray) -> list[str]:
     flat = values.ravel().tolist()
-    text = ", ".join(map(c_number, flat)) if values.dtype == np.float32 else ", ".join(map(str, flat))
+    write = {"float32": c_number, "uint32": "0x{:08x}".format}.get(values.dtype.name, str)
+    text = ", ".join(map(write, flat))
     return wrap(text, WIDTH, break_long_words=False) if len(text) < 4000 else _fast_wrap(text)
 
 

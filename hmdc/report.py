@@ -1,6 +1,7 @@
 """Figures of a compiled network that are known before it is flashed."""
 
 import json
+import re
 
 import numpy as np
 
@@ -57,8 +58,10 @@ def _ratio(before: int, after: int) -> float:
 
 def code_size(program: Program, rendered: Renderer) -> tuple[int, int]:
     """Estimated bytes of code and of stack, for kernels that the compiler does not specialize."""
-    table = json.loads((RUNTIME_C / "code_size.json").read_text())
-    sizes = [table["kernels"][name.removeprefix(rendered.prefix + "_")] for name in rendered.kernels]
+    table = json.loads((RUNTIME_C / "code_size.json").read_text())["kernels"][rendered.isa.name]
+    sizes = [table[name.removeprefix(rendered.prefix + "_")] for name in rendered.kernels]
+    helpers = re.findall(rf"static void {rendered.prefix}_(\w+)\(", rendered.helpers())
+    sizes += [table[name] for name in sorted(set(helpers))]
     calls = sum(1 for _ in program.calls())
     code = sum(s["code"] for s in sizes) + CALL_BYTES * calls + ENTRY_BYTES * (len(program.functions) + 2)
     return code, max((s["stack"] for s in sizes), default=0) + ENTRY_STACK

@@ -18,6 +18,6 @@ static void hmdc_gru_update(const struct hmdc_gru_update *k, const int16_t *z, c
         const int32_t keep = hmdc_interpolate(gate, z[i]);
         const int32_t fresh = (32768 - keep) * hmdc_interpolate(candidate, n[i]);
         const int32_t v = hmdc_shift_round15(keep * h[i]) + hmdc_requant(fresh, k->mult, k->shift);
-        h[i] = (int16_t)hmdc_clamp(v, INT16_MIN, INT16_MAX);
+        h[i] = (int16_t)hmdc_sat16(v);
     }
 }

@@ -16,10 +16,26 @@ static inline int32_t hmdc_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
+/* (a * b + 2^31) >> 32 */
+static inline int32_t hmdc_mulr(int32_t a, int32_t b)
+{
+    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t hmdc_requant(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+    return hmdc_mulr(acc * (1 << shift), mult);
+}
+
+static inline int32_t hmdc_sat16(int32_t v)
+{
+    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+}
+
+static inline int32_t hmdc_sat8(int32_t v)
+{
+    return v < -128 ? -128 : v > 127 ? 127 : v;
 }
 
 /* v * 2^-15, halves rounded up. */

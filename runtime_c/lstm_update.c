@@ -1,4 +1,4 @@
-/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = clamp(requant(o tanh(c << c_shift))), i f g o from tables.
+/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = sat(requant(o tanh(c << c_shift))), i f g o from tables.
  * numpy: hmdc/kernels/lstm_update.py */
 #ifndef HMDC_GENERATED
 #include "hmdc_math.h"
@@ -12,7 +12,6 @@ struct hmdc_lstm_update {
     int32_t mult_c, shift_c;
     int32_t c_shift; /* from the grid of c to Q3.12 */
     int32_t mult_h, shift_h;
-    int32_t lo, hi;
     int32_t n;
 };
 
@@ -27,9 +26,10 @@ static void hmdc_lstm_update(const struct hmdc_lstm_update *k, const int16_t *z,
         const int32_t g = hmdc_interpolate(candidate, z[2 * n + j]);
         const int32_t o = hmdc_interpolate(gate, z[3 * n + j]);
         const int32_t sum = hmdc_shift_round15(f * c[j]) + hmdc_requant(i * g, k->mult_c, k->shift_c);
-        const int32_t cell = hmdc_clamp(sum, INT16_MIN, INT16_MAX);
-        const int32_t t = hmdc_interpolate(output, hmdc_clamp(cell * (1 << k->c_shift), INT16_MIN, INT16_MAX));
+        const int32_t cell = hmdc_sat16(sum);
+        const int32_t t = hmdc_interpolate(output, hmdc_sat16(cell * (1 << k->c_shift)));
         c[j] = (int16_t)cell;
-        h[j] = (h_t)hmdc_clamp(hmdc_requant(o * t, k->mult_h, k->shift_h), k->lo, k->hi);
+        const int32_t out = hmdc_requant(o * t, k->mult_h, k->shift_h);
+        h[j] = (h_t)(sizeof(h_t) == 1 ? hmdc_sat8(out) : hmdc_sat16(out));
     }
 }

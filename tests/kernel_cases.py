@@ -172,7 +172,7 @@ def lstm_update(c: Case) -> K.Kernel:
         return k
     rq_c, rq_h = c.requant(2**30, 16), c.requant(2**30, c.bits["h"])
     own = {"knots": (c.knots(SIGMOID), c.knots(), c.knots()), "c_shift": int(c.rng.integers(16))}
-    return replace(k, rq_c=rq_c, rq_h=rq_h, **own, **c.clamp("h"))
+    return replace(k, rq_c=rq_c, rq_h=rq_h, h_bits=c.bits["h"], **own)
 
 
 def matmul(c: Case) -> K.Kernel:

@@ -7,7 +7,7 @@ import numpy as np
 from ..functions import SIGMOID, TANH, Function
 from ..intmath import Requant, limits, lookup, shift_round, significant, table
 from ..program import GATE, Env, View
-from .base import Const, Kernel, Quantizer, clamp
+from .base import Const, Kernel, Quantizer
 from .table import table_scale
 
 
@@ -29,8 +29,7 @@ class LstmUpdate(Kernel):
     rq_h: Requant | None = None
     c_shift: int = 0
     knots: tuple[np.ndarray, ...] = ()
-    lo: int = 0
-    hi: int = 0
+    h_bits: int = 0
 
     READS = ("z", "c")
     WRITES = ("c", "h")
@@ -47,7 +46,7 @@ class LstmUpdate(Kernel):
             fc = shift_round(lookup(gate, f) * c, 15)
             c = np.clip(fc + self.rq_c(lookup(gate, i) * lookup(candidate, g)), *limits(16))
             t = lookup(output, np.clip(c << self.c_shift, *limits(16)))
-            h = np.clip(self.rq_h(lookup(gate, o) * t), self.lo, self.hi)
+            h = np.clip(self.rq_h(lookup(gate, o) * t), *limits(self.h_bits))
         env.put(self.c, c)
         env.put(self.h, h)
 
@@ -64,7 +63,7 @@ class LstmUpdate(Kernel):
             table(self.candidate, z.scale, g),
             table(self.output, GATE.scale, o),
         )
-        return [replace(self, rq_c=rq_c, rq_h=rq_h, c_shift=shift, knots=knots, **clamp(h))]
+        return [replace(self, rq_c=rq_c, rq_h=rq_h, c_shift=shift, knots=knots, h_bits=h.bits)]
 
     def fields(self) -> dict:
         n = {"n": self.c.size}
@@ -73,4 +72,4 @@ class LstmUpdate(Kernel):
         tables = zip((self.gate, self.candidate, self.output), self.knots)
         return dict(zip(("gate", "candidate", "output"), (Const(f.name, t) for f, t in tables))) | {
             "mult_c": int(self.rq_c.mult[0]), "shift_c": self.rq_c.shift, "c_shift": self.c_shift,
-            "mult_h": int(self.rq_h.mult[0]), "shift_h": self.rq_h.shift, "lo": self.lo, "hi": self.hi} | n  # fmt: skip
+            "mult_h": int(self.rq_h.mult[0]), "shift_h": self.rq_h.shift} | n  # fmt: skip

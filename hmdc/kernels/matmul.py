@@ -33,9 +33,12 @@ class Matmul(Kernel):
 
     READS = ("x", "add")
 
+    def operand(self, env: Env) -> np.ndarray:
+        """x as [samples, p, k, q]."""
+        return env.view(self.x).reshape(-1, self.p, self.w.shape[1], self.q)
+
     def run(self, env: Env) -> None:
-        k = self.w.shape[1]
-        x = env.view(self.x).reshape(-1, self.p, k, self.q)
+        x = self.operand(env)
         # float64 products of integers are exact: every sum is proven to stay below 2**31
         acc = np.matmul(self.w.astype(np.float64), x.astype(np.float64))
         if self.rq is not None:

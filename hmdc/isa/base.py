@@ -1,0 +1,101 @@
+"""What an instruction set is, and how an integer Program is fitted to one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+
+from ..kernels import Kernel
+from ..program import Block, Buffer, Format, Program, View
+
+Variant = Callable[["Fitting", Kernel], list[Kernel] | None]
+
+
+@dataclass(frozen=True)
+class Isa:
+    """name: folder of runtime_c whose files take the place of those of the same name above it.
+
+    kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel -> function that
+    returns the calls that replace one call, or None where the call stays as it is.
+    """
+
+    name: str
+    kernels: str
+    guard: str = ""
+    variants: dict[type[Kernel], Variant] = field(default_factory=dict)
+
+
+class Fitting:
+    """What a variant may ask for: operands in the form that its kernel reads, and temporaries."""
+
+    def __init__(self, program: Program):
+        self.buffers = dict(program.buffers)
+        self._ready: dict[tuple, View] = {}  # (form, view) -> operand that still holds it
+        self._names: dict[tuple, str] = {}
+        self.emitted: list[Kernel] = []
+
+    def bits(self, v: View) -> int:
+        return self.buffers[v.buf].bits
+
+    def temporary(self, name: str, size: int, bits: int) -> View:
+        """A buffer of the given name, which grows to the largest size asked for."""
+        size = max(size, self.buffers[name].size if name in self.buffers else 0)
+        self.buffers[name] = Buffer(name, size, Format(bits), scale=1.0)
+        return View(name, 0, (size,), (1,))
+
+    def operand(self, x: View, form: str, make: Callable[[View], tuple[Kernel, View]]) -> View:
+        """x in another form.  make: emits nothing itself, returns the call and the view; once per value of x."""
+        key = (form, x)
+        if key not in self._ready:
+            call, view = make(x)
+            self.emit(call)
+            self._ready[key] = view
+        return self._ready[key]
+
+    def operand_name(self, x: View, form: str) -> str:
+        """The name of the buffer that holds x in that form: one for each."""
+        key = (form, x.buf, x.offset, x.shape)
+        return self._names.setdefault(key, f"{x.buf}.{form}{len(self._names) or ''}")
+
+    def emit(self, call: Kernel) -> None:
+        written = {v.buf for v in call.writes()}
+        self._ready = {k: v for k, v in self._ready.items() if k[1].buf not in written and v.buf not in written}
+        self.emitted.append(call)
+
+    def start(self) -> None:
+        """A new block: nothing is known about the operands."""
+        self._ready, self.emitted = {}, []
+
+
+def fit(program: Program, isa: Isa) -> Program:
+    """The program with the calls of that instruction set; it computes the same bits.  Float programs stay as they are."""
+    if program.precision == "float32" or not isa.variants:
+        return program
+    fitting, functions = Fitting(program), {}
+    for name, blocks in program.functions.items():
+        functions[name] = [Block(_fit_block(fitting, b, isa), b.repeat) for b in blocks]
+    return _unique_names(replace(program, buffers=fitting.buffers, functions=functions))
+
+
+def _fit_block(fitting: Fitting, block: Block, isa: Isa) -> list[Kernel]:
+    fitting.start()
+    for call in block.calls:
+        variant = isa.variants.get(type(call))
+        for c in (variant and variant(fitting, call)) or [call]:
+            fitting.emit(c)
+    return fitting.emitted
+
+
+def _unique_names(program: Program) -> Program:
+    """Operands are prepared in several places: number the later calls."""
+    seen: dict[str, int] = {}
+    for blocks in program.functions.values():
+        for block in blocks:
+            for i, call in enumerate(block.calls):
+                n = seen[call.name] = seen.get(call.name, 0) + 1
+                if n > 1:
+                    block.calls[i] = replace(call, name=f"{call.name}_{n}")
+    return program
+
+
+def become(kind: type[Kernel], call: Kernel, **changes) -> Kernel:
+    """The call as a subclass of its kernel."""
+    return kind(**{f.name: getattr(call, f.name) for f in fields(call)} | changes)

@@ -1,0 +1,138 @@
+"""Cortex-M4, M7, M33: dual 16-bit multiply-accumulate (SMLAD).
+
+Two rows of weights share a halfword, h = 256 w1 + w0: SMLAD sums h x, SMLAD of the sign-extended low bytes sums w0 x,
+and their difference is 256 times the sum of w1 x.  Exact while that sum stays below 2^23.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels import Kernel, Matmul
+from ..program import Env, View
+from .base import Fitting, Isa, become
+
+EXACT = 1 << 23  # bound of every sum that can be told apart from the one it shares a register with
+
+
+def up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class Widen(Kernel):
+    """y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4    C: runtime_c/dsp/widen.c"""
+
+    x: View
+    y: View
+    p: int
+    k: int
+    q: int
+
+    TYPES = ("x",)
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "widen"
+
+    def run(self, env: Env) -> None:
+        x = env.view(self.x).reshape(-1, self.p, self.k, self.q).swapaxes(2, 3)
+        env.put(self.y, np.pad(x, [(0, 0)] * 3 + [(0, up(self.k, 4) - self.k)]))
+
+    def fields(self) -> dict:
+        return {"p": self.p, "k": self.k, "q": self.q}
+
+
+class Widened(Matmul):
+    """A product that reads x as Widen leaves it."""
+
+    TYPES = ("y",)
+
+    def operand(self, env: Env) -> np.ndarray:
+        k = self.w.shape[1]
+        x = env.view(self.x).reshape(-1, self.p, self.q, up(k, 4))
+        return x[..., :k].swapaxes(2, 3)
+
+    def bound(self) -> int:
+        """Of every sum over a row, for 8-bit x, whatever partial sum it starts from."""
+        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1)
+        return int((total + (0 if self.bias is None else np.abs(self.bias))).max())
+
+    def start(self) -> np.ndarray:
+        bias = np.zeros(len(self.w)) if self.bias is None else self.bias
+        return np.pad(bias, (0, -len(bias) % 4)).astype(np.int32)
+
+
+def pairs(w: np.ndarray) -> np.ndarray:
+    """int8 [rows, columns] -> words: groups of 4 rows, of these 4 columns at a time, of these rows (0, 1), then (2, 3).
+
+    A word has two columns of a pair of rows.  Rows and columns are filled up with zeros.
+    """
+    rows, columns = (up(n, 4) for n in w.shape)
+    full = np.zeros((rows, columns), np.int32)
+    full[: w.shape[0], : w.shape[1]] = w
+    halves = 256 * full[1::2] + full[::2]
+    groups = halves.reshape(rows // 4, 2, columns // 4, 4).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(groups.astype("<i2")).view("<u4").ravel()
+
+
+class MatmulPairs(Widened):
+    """C: runtime_c/dsp/matmul_pairs.c"""
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_pairs"
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        mult = self.rq.mult.astype(np.int32)
+        return {"weights": pairs(self.w), "start": self.start(), "mult": mult, "mult_step": int(mult.size > 1),
+                "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows, "columns": up(columns, 4),
+                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
+
+
+class MatmulGates(Widened):
+    """The whole range of an int16 y, no partial sums, no left shift.                      C: runtime_c/dsp/matmul_gates.c"""
+
+    READS = ("x",)
+    TYPES = ()
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_gates"
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        mult = np.broadcast_to(self.rq.mult, (rows,))
+        return {"weights": pairs(self.w), "start": self.start(),
+                "mult": np.pad(mult, (0, -rows % 4)).astype(np.int32),
+                "rows": rows, "columns": up(columns, 4)}  # fmt: skip
+
+
+def widened(f: Fitting, call: Matmul) -> View:
+    """The operand of a product in 16 bits, its columns side by side."""
+    k = call.w.shape[1]
+    size = call.p * call.q * up(k, 4)
+
+    def make(x: View) -> tuple[Kernel, View]:
+        name = f.operand_name(x, f"wide{call.q if call.q > 1 else ''}")
+        y = f.temporary(name, size, 16)
+        return Widen(name, x, y, call.p, k, call.q), y
+
+    return f.operand(call.x, f"wide {call.p} {call.q}", make)
+
+
+def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
+    if f.bits(call.x) != 8:
+        return None
+    x = widened(f, call)
+    fast = become(MatmulGates, call, x=x)
+    if fast.bound() >= EXACT:
+        return None
+    whole = f.bits(call.y) == 16 and (call.zero, call.lo, call.hi) == (0, -32768, 32767)
+    if whole and call.add is None and call.rq.shift == 0 and call.p == call.q == 1:
+        return [fast]
+    return [become(MatmulPairs, call, x=x)]
+
+
+DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", {Matmul: matmul})

@@ -1,0 +1,28 @@
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/dsp.py */
+#ifndef HMDC_GENERATED
+#include "math.h"
+#endif
+
+struct hmdc_matmul_gates {
+    const uint32_t *weights; /* groups of 4 rows, see hmdc_pairs */
+    const int32_t *start;    /* [rows], filled up to whole groups */
+    const int32_t *mult;     /* likewise */
+    int32_t rows, columns;   /* columns: with those that fill up */
+};
+
+/* x: [columns], widened. */
+static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int16_t *x, int16_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct hmdc_pairs p = {x, x + (k->columns & ~15), x + k->columns, y, y + whole, k->weights, k->start, k->mult};
+    if (whole > 0)
+        hmdc_pairs_gates(&p);
+    if (rest > 0) {
+        int16_t last[4];
+        p.y = last;
+        p.y_end = last + 4;
+        hmdc_pairs_gates(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
+    }
+}
