@@ -4,6 +4,7 @@ A board is a folder `boards/NAME` with `board.toml` and `memory.ld`; what all bo
 QEMU counts instructions, not cycles: unaligned loads, flash wait states and two-beat MVE instructions are invisible.
 """
 
+import bisect
 import contextlib
 import hashlib
 import math
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from hmdc.errors import HmdcError
 
 _INSTALL = {
     "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "arm-none-eabi-objdump": "binutils-arm-none-eabi",
     "qemu-system-arm": "qemu-system-arm",
     "gcc": "gcc",
 }
@@ -55,7 +57,16 @@ class Execution:
 
     regions: list[int]  # instructions executed in each marked region, in order; empty when they were not counted
     text: str  # what it printed
-    histograms: list[dict[int, int]]  # for each region address -> times executed, marker return and call included
+    histograms: list[dict[int, int]]  # for each region address -> times executed; the sum is the region's count
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an instruction comes from."""
+
+    part: str  # "model", "support" (of libgcc, libm, libc, memcpy) or "harness"
+    function: str  # as in C, without the suffixes of the compiler's clones
+    line: int | None  # of the model's C file; None in the other parts
 
 
 def load_boards() -> dict[str, Board]:
@@ -81,6 +92,11 @@ def _load_board(file: Path) -> Board:
 def model_flags(board: Board, opt: Sequence[str] = ("-O3",)) -> list[str]:
     """The compiler flags that `build` uses for the model, for the record beside a figure."""
     return [*board.cflags, "-std=c99", *opt, *_LAYOUT]
+
+
+def gcc_version() -> str:
+    """Of arm-none-eabi-gcc, as in "12.2.1". HmdcError when it is missing."""
+    return _tool("arm-none-eabi-gcc", ["-dumpfullversion"], Path.cwd()).strip()
 
 
 def build(
@@ -119,8 +135,8 @@ def _compile(source: Path, target: str, flags: Sequence[str], workdir: Path) -> 
     _tool("arm-none-eabi-gcc", [*flags, "-c", str(source.resolve()), "-o", target], workdir)
 
 
-def _tool(name: str, arguments: Sequence[str], workdir: Path) -> None:
-    """Runs a compiler in `workdir`; HmdcError with its first error."""
+def _tool(name: str, arguments: Sequence[str], workdir: Path) -> str:
+    """What a tool of the compiler prints, run in `workdir`; HmdcError with its first error."""
     command = [_find(name), *arguments]
     english = {**os.environ, "LC_ALL": "C"}  # errors read "error:"
     done = subprocess.run(command, cwd=workdir, env=english, capture_output=True, text=True, check=False)
@@ -128,6 +144,7 @@ def _tool(name: str, arguments: Sequence[str], workdir: Path) -> None:
         lines = done.stderr.splitlines() or [f"status {done.returncode}"]
         telling = (line for line in lines if re.search("error:|undefined|overflowed|cannot|multiple definition", line))
         raise HmdcError(f"{name} failed: {next(telling, lines[-1]).strip()}")
+    return done.stdout
 
 
 def _find(tool: str) -> str:
@@ -155,7 +172,7 @@ def execute(
             command += ["-plugin", _plugin_arguments(elf, workdir, counts, hist if histogram else None)]
         text = _run_qemu(board, command, workdir, timeout)
         regions = _read_counts(workdir / counts) if count or histogram else []
-        return Execution(regions, text, _read_histograms(workdir / hist) if histogram else [])
+        return Execution(regions, text, _read_histograms(workdir / hist, _marks(elf)) if histogram else [])
 
 
 def _run_qemu(board: Board, command: Sequence[str], workdir: Path, timeout: float) -> str:
@@ -232,14 +249,21 @@ def _read_counts(file: Path) -> list[int]:
     return [int(line) - _EMPTY_REGION for line in file.read_text().splitlines()]
 
 
-def _read_histograms(file: Path) -> list[dict[int, int]]:
+def _marks(elf: Path) -> set[int]:
+    """Addresses of what an empty region counts: the return of the begin marker and all calls of the end marker."""
+    begin, end = _MARKERS
+    calls = re.findall(rf"^ *([0-9a-f]+):.*<{end}>$", disassembly(elf), re.MULTILINE)
+    return {_symbols(elf)[begin][0] & ~1, *(int(address, 16) for address in calls)}
+
+
+def _read_histograms(file: Path, without: set[int]) -> list[dict[int, int]]:
     histograms: list[dict[int, int]] = []
     for line in file.read_text().splitlines():
         first, second = line.split()
         if first == "region":
             histograms.append({})
-        else:
-            histograms[-1][int(first, 16)] = int(second)
+        elif (address := int(first, 16)) not in without:
+            histograms[-1][address] = int(second)
     return histograms
 
 
@@ -265,6 +289,58 @@ def sizes(elf: Path) -> dict[str, int]:
         "const_bytes": total(".model.rodata", ".support.rodata") + variables,
         "ram_bytes": total(".model.bss", ".support.bss") + variables + instance,
     }
+
+
+def disassembly(elf: Path) -> str:
+    """The code as arm-none-eabi-objdump -d prints it. HmdcError when that is missing."""
+    return _tool("arm-none-eabi-objdump", ["-d", str(elf.resolve())], elf.parent)
+
+
+def origins(elf: Path, addresses: Iterable[int]) -> dict[int, Origin]:
+    """Where each of these instructions of a linked firmware comes from, by the symbols and by DWARF."""
+    parts = {}
+    for part in ("model", "support"):
+        start, size = _sections(elf).get(f".{part}.text", (0, 0))
+        parts[part] = range(start, start + size)
+    functions, lines = _functions(elf), _lines(elf, parts["model"])
+    found = {}
+    for address in addresses:
+        part = next((name for name, place in parts.items() if address in place), "harness")
+        line = _below(lines, address) if part == "model" else None
+        found[address] = Origin(part, _below(functions, address).split(".")[0], line)
+    return found
+
+
+def _below(table: list[tuple], address: int):
+    """What the last entry at or before the address says."""
+    return table[bisect.bisect_right(table, address, key=lambda entry: entry[0]) - 1][1]
+
+
+def _functions(elf: Path) -> list[tuple[int, str]]:
+    """(address, name), in ascending order."""
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        symbols = list(ELFFile(stream).get_section_by_name(".symtab").iter_symbols())
+    return sorted((s["st_value"] & ~1, s.name) for s in symbols if s["st_info"]["type"] == "STT_FUNC")
+
+
+def _lines(elf: Path, model: range) -> list[tuple[int, int]]:
+    """(address, line of the model's C file), in ascending order; its headers hold no code."""
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        dwarf = ELFFile(stream).get_dwarf_info()
+        unit = next(dwarf.iter_CUs())  # model.o is linked first
+        states = [entry.state for entry in dwarf.line_program_for_CU(unit).get_entries() if entry.state]
+    sequences: list[list[tuple[int, int]]] = [[]]  # one for each function
+    for state in states:
+        if state.end_sequence:
+            sequences.append([])
+        elif state.line:
+            sequences[-1].append((state.address, state.line))
+    # Functions that the linker dropped are left at address 0, where they would overlap with others.
+    return [entry for sequence in sorted(s for s in sequences if s and s[0][0] in model) for entry in sequence]
 
 
 def _sections(elf: Path) -> dict[str, tuple[int, int]]:

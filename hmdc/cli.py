@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import __version__, compiler, data, frontends, verify
+from . import __version__, bench, compiler, data, frontends, verify
 from .boards import load_boards
 from .compiler import MODES, PRECISIONS, Build
 from .errors import HmdcError
-from .firmware import bench_board, board
+from .firmware import board
 from .report import layer_table
 from .savings import savings
 from .target import TARGETS
@@ -138,14 +138,15 @@ def parse_place(_ctx, _param, place: str) -> str:
 
 
 def parse_places(ctx, param, places: tuple[str, ...]) -> tuple[str, ...]:
-    """Each place once."""
-    return tuple(dict.fromkeys(parse_place(ctx, param, p) for p in places))
+    """Each place once; "all" are all boards."""
+    named = (load_boards() if p == "all" else [parse_place(ctx, param, p)] for p in places)
+    return tuple(dict.fromkeys(name for names in named for name in names))
 
 
 json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), callback=parse_file,
                            help="Write the figures to this file.")  # fmt: skip
-on_option = click.option("--on", "places", multiple=True, callback=parse_places, metavar="host|BOARD",
-                         help="Where to run; may be repeated.")  # fmt: skip
+on_option = click.option("--on", "places", multiple=True, callback=parse_places, metavar="host|BOARD|all",
+                         help="Where to run; all: every board. May be repeated.")  # fmt: skip
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 steps_option = click.option("--steps", type=click.IntRange(min=1), metavar="N",
                             help="Time steps of a sequence, where the model leaves it open.")  # fmt: skip
@@ -219,7 +220,7 @@ def table(title: str, rows: list[dict]) -> Table:
     for key in rows[0] if rows else ():
         t.add_column(key, justify="right" if isinstance(rows[0][key], (int, float)) else "left")
     for row in rows:
-        t.add_row(*("-" if v is None else escape(str(v)) for v in row.values()))
+        t.add_row(*("-" if v is None else str(v) for v in row.values()))
     return t
 
 
@@ -306,15 +307,20 @@ def run(build, data_file, out, place, limit) -> None:
     say(f"{out}: {', '.join(f'{k} {list(a.shape)}' for k, a in arrays.items())}")
 
 
-@main.command()
+@main.command("bench")
 @build_argument
 @on_option
 @json_option
-def bench(build, places, json_file) -> None:
+@click.option("--breakdown", is_flag=True, help="Where the instructions of a step go, by function and source line.")
+@click.option("--against", "earlier", type=click.Path(path_type=Path), metavar="F.json",
+              callback=lambda _ctx, _param, path: path and bench.read_figures(path),
+              help="Compare with an earlier --json.")  # fmt: skip
+def bench_command(build, places, json_file, breakdown, earlier) -> None:
     """Count instructions exactly and measure code, RAM and stack on emulated boards.
 
     \b
-    hmdc bench build/kws --on mps2-an386
+    hmdc bench build/kws --on all --json before.json
+    hmdc bench build/kws --on all --against before.json
 
     Instructions are not cycles: wait states, unaligned loads and dual issue are invisible to the emulator.
     """
@@ -324,13 +330,12 @@ def bench(build, places, json_file) -> None:
     boards = {}
     for place in places or (TARGETS[build.report["target"]].board or "mps2-an386",):
         with progress(f"measuring on {place}"):
-            boards[place] = bench_board(place, build.program, build.source)
+            boards[place] = bench.bench_board(place, build.program, build.source, breakdown)
     write_json(json_file, {"boards": boards})
-    rows = [{"board": name, **{k.removesuffix("_bytes").replace("_", " "): v for k, v in b.items() if k != "flags"}}
-            for name, b in boards.items()]  # fmt: skip
-    say(table(f"{build.name}: instructions (not cycles) and bytes", rows))
-    for name, b in boards.items():
-        say(f"{name}: arm-none-eabi-gcc {b['flags']}")
+    for title, rows in bench.tables(build.name, boards, earlier):
+        say(table(title, rows))
+    for note in bench.notes(boards, earlier):
+        say(note)
 
 
 @main.command()

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from . import compiler, data
-from .firmware import bench_board
+from .bench import bench_board
 from .paths import EXAMPLES
 from .target import TARGETS
 from .verify import verify

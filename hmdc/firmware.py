@@ -1,4 +1,4 @@
-"""Run the generated C on an emulated board: replay samples, or count instructions.
+"""Run the generated C on an emulated board: replay samples.
 
 The firmware reads in.bin (per sample: every input, whole) and writes out.bin (per sample and entry: for each call of
 step one byte that says whether the output was written, then every output; for run every output; then the states).
@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .boards import Board, build, execute, load_boards, model_flags, sizes
+from .boards import Board, build, execute, load_boards
 from .errors import HmdcError
 from .host import c_names, complete, element
 from .program import Port, Program
 from .render import environment
 
 TIMEOUT = 900.0  # seconds; about 400 million instructions each without counting
-MEASURED_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def _arguments(program: Program, prefix: str, ports: list[Port]) -> list[Argumen
     return out
 
 
-def _source(template: str, program: Program, prefix: str, **more) -> str:
+def main_source(template: str, program: Program, prefix: str, **more) -> str:
     inputs, outputs = _arguments(program, prefix, program.inputs), _arguments(program, prefix, program.outputs)
     step = "".join(f", {a.name}{f' + t * {a.size}' if a.port.time is not None and a in inputs else ''}"
                    for a in inputs + outputs if not a.state)  # fmt: skip
@@ -64,7 +63,7 @@ def _source(template: str, program: Program, prefix: str, **more) -> str:
     )  # fmt: skip
 
 
-def _build(machine: Board, program: Program, source: Path, main: str, folder: Path) -> Path:
+def build_firmware(machine: Board, program: Program, source: Path, main: str, folder: Path) -> Path:
     (folder / "main.c").write_text(main)
     libs = ("-lm", "-lc_nano") if program.precision == "float32" else ()
     return build(machine, [folder / "main.c"], source, [source.parent], folder, libs=libs)
@@ -78,7 +77,7 @@ def run_board(
     samples = len(next(iter(typed.values())))
     with tempfile.TemporaryDirectory(prefix="hmdc-board-") as scratch:
         folder = Path(scratch)
-        elf = _build(machine, program, source, _source("firmware.c.j2", program, source.stem), folder)
+        elf = build_firmware(machine, program, source, main_source("firmware.c.j2", program, source.stem), folder)
         with (folder / "in.bin").open("wb") as f:
             for i in range(samples):
                 for p in program.inputs:
@@ -123,24 +122,3 @@ def _parse(program: Program, blob: np.ndarray, samples: int) -> dict[str, dict[s
             out[p.name] = take(p, p.frame)
         results[entry] = out
     return results
-
-
-def bench_board(name: str, program: Program, source: Path) -> dict:
-    """Figures of one board; see `hmdc bench`."""
-    machine = board(name)
-    with tempfile.TemporaryDirectory(prefix="hmdc-bench-") as scratch:
-        folder = Path(scratch)
-        measured = program.period if program.period > 1 else min(program.steps, MEASURED_STEPS)
-        main = _source("bench.c.j2", program, source.stem, measured_steps=measured)
-        elf = _build(machine, program, source, main, folder)
-        done = execute(machine, elf, folder, count=True, timeout=TIMEOUT)
-        steps = done.regions[:measured] if "step" in program.entries else []
-        run = done.regions[len(steps)] if "run" in program.entries else None
-        stack = max(int(line.split()[1], 16) for line in done.text.splitlines() if line.startswith("stack "))
-        measured_sizes = sizes(elf)
-    return {
-        "core": machine.core, "flags": " ".join(model_flags(machine)),
-        "instructions_per_step": max(steps) if steps else None, "instructions_per_sequence": run,
-        "code_bytes": measured_sizes["code_bytes"], "const_bytes": measured_sizes["const_bytes"],
-        "ram_bytes": measured_sizes["ram_bytes"], "stack_bytes": stack,
-    }  # fmt: skip

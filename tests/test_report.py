@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import hmdc
-from hmdc.firmware import bench_board
+from hmdc.bench import bench_board
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BOARD = "mps2-an386"
