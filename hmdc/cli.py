@@ -323,6 +323,7 @@ def bench_command(build, places, json_file, breakdown, earlier) -> None:
     hmdc bench build/kws --on all --against before.json
 
     Instructions are not cycles: wait states, unaligned loads and dual issue are invisible to the emulator.
+    Cycles of one step (or run) are an estimate, for Cortex-M0, M3 and M4: zero wait states, no stalls.
     """
     if "host" in places:
         raise HmdcError(f"--on host: instructions are counted on emulated boards; known are {', '.join(load_boards())}")

@@ -54,6 +54,10 @@ def test_all_boards_and_change(build, tmp_path):
     text = command(folder, "--on", "all", "--on", "microbit", "--json", old)
     earlier = json.loads(old.read_text())["boards"]
     assert list(earlier) == list(load_boards()) and text.count("arm-none-eabi-gcc") == len(earlier)
+    estimated = {b["core"] for b in earlier.values() if b["cycles_estimate"] is not None}
+    assert estimated == {"cortex-m0", "cortex-m3", "cortex-m4"} and "cycles" in text and "(estimate)" in text
+    assert all(b["cycles_estimate"] is None or 1 < b["cycles_estimate"] / b["instructions_per_step"] < 3
+               for b in earlier.values())  # fmt: skip
     assert all(b.keys() >= FIGURES and b["gcc"][0].isdigit() for b in earlier.values())
     earlier["microbit"] |= {"code_bytes": 2 * earlier["microbit"]["code_bytes"], "ram_bytes": 0, "gcc": "0.1"}
     del earlier["mps3-an547"]

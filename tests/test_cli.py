@@ -112,8 +112,8 @@ def test_bench(tmp_path, mode):
     text = hmdc("bench", tmp_path / "b", "--on", "mps2-an386", "--json", tmp_path / "b.json")
     (name, board), = json.loads((tmp_path / "b.json").read_text())["boards"].items()  # fmt: skip
     assert name == "mps2-an386" and name in text and "-mcpu=cortex-m4" in text
-    assert board.keys() == {"core", "flags", "gcc", "instructions_per_step", "instructions_per_sequence", "code_bytes",
-                            "const_bytes", "ram_bytes", "stack_bytes"}  # fmt: skip
+    assert board.keys() == {"core", "flags", "gcc", "instructions_per_step", "instructions_per_sequence",
+                            "cycles_estimate", "code_bytes", "const_bytes", "ram_bytes", "stack_bytes"}  # fmt: skip
     assert (board["instructions_per_step"] is None) == (mode == "sequence")
     assert (board["instructions_per_sequence"] is None) == (mode == "stream")
 
