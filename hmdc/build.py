@@ -12,6 +12,9 @@ from .linear import Dense
 from .program import WIDE, Block, Buffer, Format, Program, View, row_major
 
 
+LONGEST = 512  # columns whose sums stay within int32 for 16-bit inputs
+
+
 def _unique(taken, name: str) -> str:
     """name, numbered if it is taken; sets are told."""
     n, free = 1, name
@@ -94,17 +97,28 @@ class Builder:
             self._blocks.append(Block())
         self._blocks[-1].calls.append(replace(call, name=_unique(self._calls, call.name)))
 
-    def buffer(self, name: str, shape: tuple[int, ...], fmt: Format, role: str = "temp") -> View:
+    def buffer(self, name: str, shape: tuple[int, ...], fmt: Format, role: str = "temp",
+               parts: dict[str, tuple[int, Format]] | None = None) -> View:  # fmt: skip
+        """parts: name -> (elements, format) of pieces that keep a scale each."""
         name = _unique(self.program.buffers, name)
-        self.program.buffers[name] = Buffer(name, prod(shape), fmt, role)
+        pieces = tuple(Buffer(f"{name}/{k}", n, f, role) for k, (n, f) in (parts or {}).items())
+        self.program.buffers[name] = Buffer(name, prod(shape), fmt, role, parts=pieces)
         return View(name, 0, tuple(shape), row_major(tuple(shape)))
+
+    def fmt(self, v: View) -> Format:
+        """Of the values that v shows; they lie in one part of their buffer."""
+        return self.program.buffers[v.buf].grids(v)[0].fmt
 
     def state(self, name: str, initial: np.ndarray | None, n: int, fmt: Format) -> View:
         """A buffer of n values that lives between calls; reset loads `initial` (None = zeros)."""
         v = self.buffer(name, (n,), fmt, "state")
-        with self.function("reset"):
-            self.emit(Load(f"{name}.initial", v, np.zeros(n) if initial is None else initial.reshape(n)))
+        self.initial(name, v, initial)
         return v
+
+    def initial(self, name: str, v: View, values: np.ndarray | None) -> None:
+        """What reset loads into a state (None = zeros)."""
+        with self.function("reset"):
+            self.emit(Load(f"{name}.initial", v, np.zeros(v.size) if values is None else values.reshape(v.size)))
 
     def output(self, value: str, shape: tuple[int, ...], name: str, fmt: Format | None = None) -> View:
         """Where a layer writes its result: a new buffer, which is the caller's if the value is a graph output."""
@@ -124,6 +138,27 @@ class Builder:
         y = self.buffer(name, x.shape, WIDE)
         self.move(name, x, y)
         return y
+
+    def joint(self, layer: str, name: str, x: View, n: int, role: str = "temp") -> tuple[View, View, View]:
+        """A buffer [x; h] for the layer's joined matrix, and its two parts: with a scale each where the matrix can."""
+        n_x = x.shape[-1]
+        parts = {"x": (n_x, self.fmt(x)), "h": (n, self.hidden)} if self.maps[f"{layer}.wu"].mixes else None
+        xh = self.buffer(f"{layer}.{name}", (n_x + n,), self.hidden if parts else self.joined, role, parts)
+        return xh, xh.slice(0, 0, n_x), xh.slice(0, n_x, n_x + n)
+
+    def join(self, name: str, x: View, part: View) -> None:
+        """part = x, the first part of a buffer made by `joint`."""
+        if self.program.buffers[part.buf].parts:
+            self.emit(Rescale(name, x, part, same=True))
+        else:
+            self.move(name, x, part)
+
+    def continued(self, layer: str) -> str:
+        """How U h takes over the sums of W x: `start` where its accumulators can go on from them, else `add`."""
+        w, u = (self.maps[f"{layer}.{k}"] for k in "wu")
+        plain = all(isinstance(m, Dense) and m.p == m.q == 1 for m in (w, u))
+        fits = w.shape[1] + u.shape[1] <= LONGEST and self.program.precision != "float32"
+        return "start" if plain and fits and u.w.any() else "add"
 
     def product(self, matrix: str, x: View, y: View, rows: tuple[int, int] | None = None, part: str = "",
                 p: int = 1, q: int = 1, **end) -> None:  # fmt: skip
@@ -151,13 +186,13 @@ class Builder:
 
     def move(self, name: str, x: View, y: View) -> None:
         """y = x, each buffer keeping its own scale."""
-        formats = [replace(self.program.buffers[v.buf].fmt, clip=False) for v in (x, y)]
+        formats = [replace(self.fmt(v), clip=False) for v in (x, y)]
         self.emit(Copy(name, x, y) if self.exact and formats[0] == formats[1] else Rescale(name, x, y))
 
     def contiguous(self, name: str, x: View) -> View:
         """x itself, or a copy of it that is one piece of memory."""
         if x.contiguous:
             return x
-        y = self.buffer(name, x.shape, self.program.buffers[x.buf].fmt)
+        y = self.buffer(name, x.shape, self.fmt(x))
         self.emit(Copy(name, x, y))
         return y

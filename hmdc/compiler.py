@@ -14,13 +14,13 @@ from . import __version__, data, factor_file, frontends, recipe, widths
 from .check import check
 from .errors import HmdcError
 from .isa import fit
-from .lower import MODES, lower
+from .lower import MODES, joinable, lower
 from .model import Model
 from .moments import second_moments
 from .names import prefix
 from .place import place
 from .program import Program
-from .quantize import observe, quantize, scales
+from .quantize import quantize, scales
 from .render import Renderer, state_bytes
 from .report import measure
 from .streaming import roles
@@ -75,8 +75,8 @@ def compile(
     network, assignments = recipe.reorder(network, assignments, given)
     moments = second_moments(network, samples, recipe.needs_moments(assignments, bool(samples), given))
     maps = recipe.decompose(assignments, moments, given)
-    floats = check(lower(network, maps, precision, mode))
-    program, chosen = _integers(floats, samples)
+    lowered = lambda joint: check(lower(network, maps, precision, mode, joint))
+    program, chosen = _integers(lowered, joinable(network, maps), samples)
     program = check(fit(program, TARGETS[target].isa))
     files, report = _generate(network, assignments, maps, program, name, target)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
@@ -85,16 +85,17 @@ def compile(
     return Build(Path(out), name, network, program, report)
 
 
-def _integers(floats: Program, samples: dict[str, np.ndarray]) -> tuple[Program, dict]:
-    """The program that is rendered, and what calibration decided: which buffers are narrow, and all scales."""
-    if floats.precision == "float32":
-        return floats, {"narrow": [], "scales": {}}
-    inputs = data.to_integers(floats, samples)
-    ranges = observe(floats, inputs)
-    slim = widths.choose(floats, ranges, inputs)
-    floats = widths.narrow(floats, slim)
+def _integers(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[Program, dict]:
+    """The program that is rendered, and what calibration decided.
+
+    lowered: joint layers -> float program; layers: those that may be joint.
+    """
+    if (floats := lowered(())).precision == "float32":
+        return floats, {"joint": [], "narrow": [], "scales": {}}
+    joint, slim, ranges = widths.choose(lowered, layers, lambda program: data.to_integers(program, samples))
+    floats = widths.narrow(lowered(joint), slim)
     grid = scales(floats, ranges)
-    return check(quantize(floats, grid)), {"narrow": list(slim), "scales": grid}
+    return check(quantize(floats, grid)), {"joint": list(joint), "narrow": list(slim), "scales": grid}
 
 
 def load(path: str | Path) -> Build:
@@ -123,7 +124,7 @@ def _restore(path: Path) -> Build:
     assignments = {a["matrix"]: recipe.Assignment.restore(a, nodes) for a in options["assignments"]}
     with np.load(path / PRIVATE / "factors.npz", allow_pickle=False) as arrays:
         maps = recipe.decompose(assignments, {}, dict(arrays))
-    floats = check(lower(network, maps, options["precision"], options["mode"]))
+    floats = check(lower(network, maps, options["precision"], options["mode"], tuple(options["joint"])))
     slim = widths.narrow(floats, tuple(options["narrow"]))
     program = floats if options["precision"] == "float32" else check(quantize(slim, grid))
     program = check(fit(program, TARGETS[options["target"]].isa))

@@ -3,13 +3,15 @@
 from dataclasses import replace
 from math import prod
 
+import numpy as np
+
 from .build import Builder
 from .cells import CELLS
 from .errors import HmdcError, NotStreamable
 from .functions import FUNCTIONS
 from .layers import MEAN, NOW, OPS
 from .layers.layout import Concat
-from .linear import LinearMap
+from .linear import Dense, LinearMap
 from .model import Model, Node
 from .program import GATE, WIDE, Port, Program, View
 from .streaming import Frame, Roles, frame, roles
@@ -17,11 +19,20 @@ from .streaming import Frame, Roles, frame, roles
 MODES = ("auto", "stream", "sequence")
 
 
-def lower(model: Model, maps: dict[str, LinearMap], precision: str = "int8", mode: str = "auto") -> Program:
+def joinable(model: Model, maps: dict[str, LinearMap]) -> tuple[str, ...]:
+    """Recurrent layers whose dense W and U can be one matrix on [x; h]."""
+    dense = lambda name: isinstance(maps.get(name), Dense) and maps[name].mixes  # noqa: E731
+    return tuple(n.name for n in model.nodes if n.op in CELLS and all(dense(f"{n.name}.{k}") for k in "wu"))
+
+
+def lower(model: Model, maps: dict[str, LinearMap], precision: str = "int8", mode: str = "auto",
+          joint: tuple[str, ...] = ()) -> Program:  # fmt: skip
     """maps: matrix name -> map, for every matrix of the model.  mode: which entries the C gets, one of MODES.
 
+    joint: those of `joinable` whose gates take one sum over [x; h].
     Raises HmdcError when mode is stream and a layer needs the whole sequence.
     """
+    maps = maps | {f"{n}.wu": Dense(np.hstack([maps[f"{n}.w"].w, maps[f"{n}.u"].w])) for n in joint}
     who = roles(model)
     try:
         step = frame(model, who)
@@ -128,7 +139,7 @@ class Lowering:
         taken = {p.buf for p in b.program.outputs}
         buffer = b.program.buffers[view.buf]
         if buffer.role != "output" or buffer.size != view.size or view.buf in taken or not view.contiguous:
-            fmt = replace(buffer.fmt, clip=False) if buffer.bits < 32 else b.activation
+            fmt = replace(b.fmt(view), clip=False) if buffer.bits < 32 else b.activation
             y = b.buffer(value, view.shape, fmt if kind == "state" else b.activation_of(fmt), "output")
             where = (
                 "get_" + value
@@ -162,7 +173,7 @@ class Lowering:
         _, first, position = ports[0]
         state = b.states[first.name][CELLS[first.op].states[position - 1]]
         with b.function(f"set_{name}"):
-            v = b.buffer(name, shape, replace(b.program.buffers[state.buf].fmt, clip=False), "input")
+            v = b.buffer(name, shape, replace(b.fmt(state), clip=False), "input")
             self.views[name] = v
             for node in nodes:
                 self._layer(node)
@@ -177,7 +188,7 @@ class Lowering:
             with b.function(f"get_{value}"):
                 for node in path:
                     sources = [views[v] for v in node.inputs]
-                    b.formats[node.outputs[0]] = b.program.buffers[sources[0].buf].fmt
+                    b.formats[node.outputs[0]] = b.fmt(sources[0])
                     views[node.outputs[0]] = OPS[node.op].lower(b, node, *sources)[0]
             self.views[value] = views[value]
             self._output(value, "state")

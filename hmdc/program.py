@@ -38,7 +38,10 @@ CELL = Format(16, power_of_two=True, least=2.0**-12)  # LSTM cell state: the inp
 
 @dataclass(frozen=True)
 class Buffer:
-    """size elements; real value = (integer - zero) * scale once `scale` is set."""
+    """size elements; real value = (integer - zero) * scale once `scale` is set.
+
+    parts: pieces one after the other, each with a scale of its own; `fmt` then tells the element type only.
+    """
 
     name: str
     size: int
@@ -46,6 +49,15 @@ class Buffer:
     role: str = "temp"  # temp | state | input | output
     scale: float | None = None
     zero: int = 0
+    parts: tuple["Buffer", ...] = ()
+
+    def grids(self, v: "View | None" = None) -> list["Buffer"]:
+        """What has a scale: the buffer itself, or its parts, those only that v (one piece of memory) touches."""
+        if not self.parts:
+            return [self]
+        ends = np.cumsum([p.size for p in self.parts])
+        lo, hi = (0, self.size) if v is None else (v.offset, v.offset + v.size)
+        return [p for p, end in zip(self.parts, ends) if end - p.size < hi and lo < end]
 
     @property
     def bits(self) -> int:

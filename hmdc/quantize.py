@@ -38,7 +38,7 @@ class Range:
 
 def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]:
     """Run the float program on calibration data (see simulate); return what each buffer took."""
-    ranges = {name: Range() for name in program.buffers}
+    ranges = {g.name: Range() for b in program.buffers.values() for g in b.grids()}
     visits: dict[str, int] = {}
     for block in (b for f in program.functions.values() for b in f):
         for call in block.calls:
@@ -47,8 +47,8 @@ def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]
 
     def watch(call: Kernel, env: Env) -> None:
         for v in call.writes():
-            keep = SAMPLES // visits[v.buf] if program.buffers[v.buf].fmt.clip else 0
-            ranges[v.buf].see(env.view(v), keep)
+            (grid,) = program.buffers[v.buf].grids(v)
+            ranges[grid.name].see(env.view(v), SAMPLES // visits[v.buf] if grid.fmt.clip else 0)
 
     for port in program.inputs:
         if port.name in inputs:
@@ -57,13 +57,17 @@ def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]
     return ranges
 
 
-Scales = dict[str, tuple[float, int]]  # buffer -> (real value of one step, zero point)
+Scales = dict[str, tuple[float, int]]  # buffer or part of one -> (real value of one step, zero point)
 
 
 def quantize(program: Program, scales: Scales) -> Program:
     """The integer program with the same functions.  Raises HmdcError if a sum cannot be kept within int32."""
-    buffers = {n: replace(b, scale=scales[n][0], zero=scales[n][1]) for n, b in program.buffers.items()}
+    with_scale = lambda g: replace(g, scale=scales[g.name][0], zero=scales[g.name][1])
+    buffers = {n: replace(b, scale=1.0, parts=tuple(map(with_scale, b.parts))) if b.parts else with_scale(b)
+               for n, b in program.buffers.items()}  # fmt: skip
     q = Quantizer(program, buffers)
+    for call in program.calls():
+        call.announce(q)
     functions = {
         name: [Block([c for call in b.calls for c in call.quantize(q)], b.repeat) for b in blocks]
         for name, blocks in program.functions.items()
@@ -74,9 +78,10 @@ def quantize(program: Program, scales: Scales) -> Program:
 def scales(program: Program, ranges: dict[str, Range]) -> Scales:
     """The scale and zero point of every buffer; buffers that kernels tie together share them."""
     ranges = _spread(program, ranges)
+    grids = {g.name: g for b in program.buffers.values() for g in b.grids()}
     found = {}
     for group in _groups(program):
-        members = [program.buffers[n] for n in group]
+        members = [grids[n] for n in group]
         total = Range()
         for b in members:
             if b.bits < 32:  # sums follow the grid of their group, they do not decide it
@@ -86,16 +91,17 @@ def scales(program: Program, ranges: dict[str, Range]) -> Scales:
         scale, zero = choose(fmt, total)
         for b in members:
             found[b.name] = (scale, zero if b.bits < 32 else 0)
-    return {name: found[name] for name in program.buffers}
+    return {name: found[name] for name in grids}
 
 
 def _groups(program: Program) -> list[list[str]]:
-    """Connected components of the buffers under Kernel.ties."""
-    group = {name: [name] for name in program.buffers}
+    """Connected components of what has a scale, under Kernel.ties."""
+    group = {g.name: [g.name] for b in program.buffers.values() for g in b.grids()}
     for call in program.calls():
-        for a, b in call.ties():
-            if group[a.buf] is not group[b.buf]:
-                joined = group[a.buf] + group[b.buf]
+        for views in call.ties():
+            a, b = (program.buffers[v.buf].grids(v)[0].name for v in views)
+            if group[a] is not group[b]:
+                joined = group[a] + group[b]
                 group |= dict.fromkeys(joined, joined)
     return list({id(g): g for g in group.values()}.values())
 
@@ -108,9 +114,10 @@ def _spread(program: Program, ranges: dict[str, Range]) -> dict[str, Range]:
             moves = [c for c in program.calls(name) if isinstance(c, Rescale)]
             for call in moves + moves[::-1]:
                 total = Range()
-                for v in (call.x, call.y):
-                    total.merge(ranges[v.buf])
-                ranges[call.x.buf] = ranges[call.y.buf] = total
+                ends = [program.buffers[v.buf].grids(v)[0].name for v in (call.x, call.y)]
+                for name in ends:
+                    total.merge(ranges[name])
+                ranges |= dict.fromkeys(ends, total)
     return ranges
 
 

@@ -1,43 +1,76 @@
-"""Which 16-bit buffers may have 8 bits: measured on calibration data, not assumed."""
+"""What costs no accuracy, measured on calibration data: 8 bits for 16-bit buffers, one sum for [x; h]."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 
-from .program import Program
-from .quantize import Range, quantize, scales
+from .program import Buffer, Program
+from .quantize import Range, observe, quantize, scales
 from .simulate import simulate
 
 LOSS = 1.0  # decibels of signal-to-noise that 8 bits may always cost
 # and down to which they may cost more: int16 hidden states slow every product down, temporaries only the small ones
 ENOUGH = {"hidden": 25.0, "joined": 40.0, "inner": 40.0}
+JOINT_LOSS = 0.5  # decibels that one accumulator for x and h may cost a network
 SAMPLES = 32
+
+Inputs = dict[str, np.ndarray]
 
 
 def narrow(program: Program, names: tuple[str, ...]) -> Program:
     """The program with the buffers of those flexible formats in 8 bits."""
-    slim = lambda b: replace(b, fmt=replace(b.fmt, bits=8)) if b.fmt.flexible in names and b.fmt.flexible else b
-    return replace(program, buffers={n: slim(b) for n, b in program.buffers.items()})
+    return replace(program, buffers={n: _slim(b, names) for n, b in program.buffers.items()})
 
 
-def choose(program: Program, ranges: dict[str, Range], inputs: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """The flexible formats that 8 bits serve well: as many as possible.
+def _slim(b: Buffer, names: tuple[str, ...]) -> Buffer:
+    fmt = replace(b.fmt, bits=8) if b.fmt.flexible and b.fmt.flexible in names else b.fmt
+    return replace(b, fmt=fmt, parts=tuple(_slim(p, names) for p in b.parts))
 
-    inputs: real calibration data in port layout.  Well means within LOSS of the widest program, or beyond ENOUGH.
+
+def choose(
+    lowered: Callable[[tuple[str, ...]], Program], layers: tuple[str, ...], inputs: Callable[[Program], Inputs]
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, Range]]:
+    """(joint layers, flexible formats that 8 bits serve well, ranges): as many of each as possible.
+
+    lowered: joint layers -> float program.  layers: those that may be joint.  inputs: calibration data in port layout.
     """
-    kinds = [k for k in ENOUGH if any(b.fmt.flexible == k for b in program.buffers.values())]
-    if not kinds:
-        return ()
-    inputs = {k: a[:SAMPLES] for k, a in inputs.items()}
+
+    def attempt(joint):
+        program = lowered(joint)
+        data = inputs(program)
+        ranges = observe(program, data)
+        names, snr = _formats(program, ranges, {k: a[:SAMPLES] for k, a in data.items()})
+        return snr, len(names), (joint, names, ranges)
+
+    apart = attempt(())
+    if not layers:
+        return apart[2]
+    good = lambda found: found[0] >= apart[0] - JOINT_LOSS and found[1] >= apart[1]  # noqa: E731
+    if good(found := attempt(layers)):
+        return found[2]
+    joint, best = (), apart
+    for layer in layers if len(layers) > 1 else ():
+        if good(found := attempt((*joint, layer))):
+            joint, best = (*joint, layer), found
+    return best[2]
+
+
+def _formats(program: Program, ranges: dict[str, Range], inputs: Inputs) -> tuple[tuple[str, ...], float]:
+    """The flexible formats that shall have 8 bits, and the signal-to-noise ratio with them.
+
+    Well served means within LOSS of the widest program, or beyond ENOUGH.
+    """
     reference = simulate(program, inputs)
-    widest = _snr(program, ranges, inputs, reference) - LOSS
+    widest = _snr(program, ranges, inputs, reference)
+    kinds = [k for k in ENOUGH if any(b.fmt.flexible == k for b in program.buffers.values())]
     for size in range(len(kinds), 0, -1):
         for names in combinations(kinds, size):
-            needed = min(widest, max(ENOUGH[k] for k in names))
-            if _snr(narrow(program, names), ranges, inputs, reference) >= needed:
-                return names
-    return ()
+            snr = _snr(narrow(program, names), ranges, inputs, reference)
+            if snr >= min(widest - LOSS, max(ENOUGH[k] for k in names)):
+                return names, snr
+    return (), widest
 
 
 def _snr(program: Program, ranges, inputs, reference) -> float:

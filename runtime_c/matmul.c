@@ -15,9 +15,10 @@ struct hmdc_matmul {
     int32_t zero, lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-static void hmdc_matmul(const struct hmdc_matmul *k, const x_t *x, const int32_t *add, y_t *y)
+/* x: [p, columns, q]; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+static void hmdc_matmul(const struct hmdc_matmul *k, const x_t *x, const int32_t *start, const int32_t *add, y_t *y)
 {
+    const int32_t *bias = start ? start : k->bias;
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
     for (int32_t p = 0; p < k->p; p++) {
         const int8_t *w = k->weights;
@@ -27,7 +28,7 @@ static void hmdc_matmul(const struct hmdc_matmul *k, const x_t *x, const int32_t
             for (int32_t j = 0; j < q; j++) {
                 int32_t sum[4];
                 for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
+                    sum[t] = bias ? bias[r + t] : 0;
                 }
                 if (tile == 4) {
                     const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;

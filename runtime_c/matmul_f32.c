@@ -10,9 +10,11 @@ struct hmdc_matmul_f32 {
     float lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-static void hmdc_matmul_f32(const struct hmdc_matmul_f32 *k, const float *x, const float *add, float *y)
+/* x: [p, columns, q]; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+static void hmdc_matmul_f32(const struct hmdc_matmul_f32 *k, const float *x, const float *start, const float *add,
+                            float *y)
 {
+    const float *bias = start ? start : k->bias;
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
     for (int32_t p = 0; p < k->p; p++) {
         const float *w = k->weights;
@@ -22,7 +24,7 @@ static void hmdc_matmul_f32(const struct hmdc_matmul_f32 *k, const float *x, con
             for (int32_t j = 0; j < q; j++) {
                 float sum[4];
                 for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0.0f;
+                    sum[t] = bias ? bias[r + t] : 0.0f;
                 }
                 if (tile == 4) {
                     const float *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;

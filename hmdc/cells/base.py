@@ -41,7 +41,7 @@ def preactivations(b: Builder, node: Node, x: View, state: dict[str, View], z: V
         return
     sums = b.buffer(f"{node.name}.sums", z.shape, SUM)
     b.product(f"{node.name}.w", x, sums, bias=bias)
-    b.product(f"{node.name}.u", state["feed"], z, add=sums)
+    b.product(f"{node.name}.u", state["feed"], z, **{b.continued(node.name): sums})
 
 
 def split(a: np.ndarray, n: int) -> list[np.ndarray]:

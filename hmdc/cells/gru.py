@@ -36,6 +36,8 @@ class Gru(Cell):
         gates, candidate = b.buffer(f"{name}.gates", (2 * n,), GATE), b.buffer(f"{name}.candidate", (n,), GATE)
         z, r = gates.slice(0, 0, n), gates.slice(0, n, 2 * n)
         lower = _joined if b.is_joined(name) else _separate
+        if b.is_joined(name) and f"{name}.w" in b.maps and node.attrs["linear_before_reset"]:
+            lower = _joint_gates
         lower(b, node, x, state, gates, r, candidate)
         b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
         if state["feed"] != state["h"]:
@@ -49,8 +51,9 @@ def _separate(b, node, x, state, gates, r, candidate):
     bias = w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
     sums = b.buffer(f"{name}.sums", (3 * n,), SUM)
     sums_n = sums.slice(0, 2 * n, 3 * n)
+    go_on = b.continued(name)
     b.product(f"{name}.w", x, sums, bias=bias)
-    b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), add=sums.slice(0, 0, 2 * n))
+    b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), **{go_on: sums.slice(0, 0, 2 * n)})
     if after:
         un = b.buffer(f"{name}.un", (n,), WIDE)
         b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
@@ -58,7 +61,18 @@ def _separate(b, node, x, state, gates, r, candidate):
     else:
         rh = b.buffer(f"{name}.rh", (n,), b.hidden)
         b.emit(Gate(f"{name}.reset", r, state["h"], rh))
-        b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", add=sums_n)
+        b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", **{go_on: sums_n})
+
+
+def _joint_gates(b, node, x, state, gates, r, candidate):
+    """z and r from [W U] on [x; h]; the candidate's two products stay apart, as the reset gate comes between them."""
+    name, n, w = node.name, node.attrs["hidden"], node.weights
+    xn, un = b.buffer(f"{name}.xn", (n,), SUM), b.buffer(f"{name}.un", (n,), WIDE)
+    rows = (2 * n, 3 * n)
+    b.product(f"{name}.wu", state["xh"], gates, rows=(0, 2 * n), bias=(w["bw"] + w["bu"])[: 2 * n])
+    b.product(f"{name}.w", state["x"], xn, rows=rows, part="wn", bias=w["bw"][2 * n :])
+    b.product(f"{name}.u", state["feed"], un, rows=rows, part="un", bias=w["bu"][2 * n :])
+    b.emit(Gate(f"{name}.reset", r, un, candidate, xn))
 
 
 def _joined(b, node, x, state, gates, r, candidate):
@@ -68,16 +82,17 @@ def _joined(b, node, x, state, gates, r, candidate):
     x = state["x"]
     b.product(wu, state["xh"], gates, rows=(0, 2 * n), bias=bias[: 2 * n])
     if not node.attrs["linear_before_reset"]:
-        xr = b.buffer(f"{name}.xr", (n_x + n,), b.joined)
-        b.move(f"{name}.join_r", x, xr.slice(0, 0, n_x))
-        b.emit(Gate(f"{name}.reset", r, state["h"], xr.slice(0, n_x, n_x + n)))
+        xr, x_part, r_part = b.joint(name, "xr", x, n)
+        b.join(f"{name}.join_r", x, x_part)
+        b.emit(Gate(f"{name}.reset", r, state["h"], r_part))
         b.product(wu, xr, candidate, rows=(2 * n, 3 * n), part="wun", bias=bias[2 * n :])
         return
     parts = {"xn": (x, 0, n_x, w["bw"]), "un": (state["feed"], n_x, n_x + n, w["bu"])}
     for part, (source, lo, hi, offset) in parts.items():
-        padded = b.buffer(f"{name}.{part}_in", (n_x + n,), b.joined)
-        b.emit(Load(f"{name}.{part}_zeros", padded, np.zeros(n_x + n)))
-        b.move(f"{name}.{part}_join", source, padded.slice(0, lo, hi))
+        padded, *_ = b.joint(name, f"{part}_in", x, n)
+        for i, (a, z) in enumerate(((0, n_x), (n_x, n_x + n))):
+            b.emit(Load(f"{name}.{part}_zeros{i}", padded.slice(0, a, z), np.zeros(z - a)))
+        b.join(f"{name}.{part}_join", source, padded.slice(0, lo, hi))
         y = b.buffer(f"{name}.{part}", (n,), SUM if part == "xn" else WIDE)
         b.product(wu, padded, y, rows=(2 * n, 3 * n), part=part, bias=offset[2 * n :])
         parts[part] = y

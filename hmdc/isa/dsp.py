@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..intmath import limits
 from ..kernels import Kernel, Matmul
 from ..program import Env, View
 from .base import Fitting, Isa, become
@@ -53,14 +54,14 @@ class Widened(Matmul):
         x = env.view(self.x).reshape(-1, self.p, self.q, up(k, 4))
         return x[..., :k].swapaxes(2, 3)
 
-    def bound(self) -> int:
-        """Of every sum over a row, for 8-bit x, whatever partial sum it starts from."""
-        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1)
-        return int((total + (0 if self.bias is None else np.abs(self.bias))).max())
-
-    def start(self) -> np.ndarray:
+    def biases(self, multiple: int = 1) -> np.ndarray:
         bias = np.zeros(len(self.w)) if self.bias is None else self.bias
-        return np.pad(bias, (0, -len(bias) % 4)).astype(np.int32)
+        return np.pad(bias, (0, -len(bias) % multiple)).astype(np.int32)
+
+    def multipliers(self) -> np.ndarray:
+        """One for each row of the groups of 4."""
+        mult = np.broadcast_to(self.rq.mult, (len(self.w),))
+        return np.pad(mult, (0, -len(mult) % 4)).astype(np.int32)
 
 
 def pairs(w: np.ndarray) -> np.ndarray:
@@ -77,7 +78,7 @@ def pairs(w: np.ndarray) -> np.ndarray:
 
 
 class MatmulPairs(Widened):
-    """C: runtime_c/dsp/matmul_pairs.c"""
+    """Any y.                                                                     C: runtime_c/dsp/matmul_pairs.c"""
 
     @classmethod
     def kernel(cls) -> str:
@@ -86,15 +87,15 @@ class MatmulPairs(Widened):
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = self.rq.mult.astype(np.int32)
-        return {"weights": pairs(self.w), "start": self.start(), "mult": mult, "mult_step": int(mult.size > 1),
+        return {"weights": pairs(self.w), "bias": self.biases(4), "mult": mult, "mult_step": int(mult.size > 1),
                 "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows, "columns": up(columns, 4),
                 "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
 
 class MatmulGates(Widened):
-    """The whole range of an int16 y, no partial sums, no left shift.                      C: runtime_c/dsp/matmul_gates.c"""
+    """One vector to the whole range of int16, no left shift.                     C: runtime_c/dsp/matmul_gates.c"""
 
-    READS = ("x",)
+    READS = ("x", "start")
     TYPES = ()
 
     @classmethod
@@ -103,10 +104,24 @@ class MatmulGates(Widened):
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
-        mult = np.broadcast_to(self.rq.mult, (rows,))
-        return {"weights": pairs(self.w), "start": self.start(),
-                "mult": np.pad(mult, (0, -rows % 4)).astype(np.int32),
+        return {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers(),
                 "rows": rows, "columns": up(columns, 4)}  # fmt: skip
+
+
+class MatmulSums(Widened):
+    """One vector to partial sums that do not saturate.                           C: runtime_c/dsp/matmul_sums.c"""
+
+    READS = ("x", "start")
+    TYPES = ()
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_sums"
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        return {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers(),
+                "shift": self.rq.shift, "rows": rows, "columns": up(columns, 4)}  # fmt: skip
 
 
 def widened(f: Fitting, call: Matmul) -> View:
@@ -123,15 +138,14 @@ def widened(f: Fitting, call: Matmul) -> View:
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
-    if f.bits(call.x) != 8:
+    if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
         return None
     x = widened(f, call)
-    fast = become(MatmulGates, call, x=x)
-    if fast.bound() >= EXACT:
-        return None
-    whole = f.bits(call.y) == 16 and (call.zero, call.lo, call.hi) == (0, -32768, 32767)
-    if whole and call.add is None and call.rq.shift == 0 and call.p == call.q == 1:
-        return [fast]
+    vector = call.add is None and call.p == call.q == 1 and call.zero == 0
+    if vector and f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
+        return [become(MatmulGates, call, x=x)]
+    if vector and f.bits(call.y) == 32 and call.start is None and call.never_saturates():
+        return [become(MatmulSums, call, x=x)]
     return [become(MatmulPairs, call, x=x)]
 
 

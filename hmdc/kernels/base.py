@@ -27,15 +27,36 @@ class Quantizer:
 
     def __init__(self, program: Program, buffers: dict[str, Buffer]):
         self.program, self.buffers = program, buffers
-        self.peaks: dict[str, int] = {}  # buffers of int32 sums over time -> proven bound
+        self.peaks: dict[str, int] = {}  # buffers of int32 sums -> proven bound
+        self._reach: dict[str, np.ndarray] = {}
 
     def __getitem__(self, v: View) -> Buffer:
-        return self.buffers[v.buf]
+        """Where v crosses parts of different scales, scale and zero are arrays, one value for each of its elements."""
+        b = self.buffers[v.buf]
+        if not b.parts:
+            return b if np.ndim(b.scale) == 0 else replace(b, scale=b.scale[v.offset :][: v.size])
+        scales, zeros = (np.repeat([getattr(p, k) for p in b.parts], [p.size for p in b.parts])[v.offset :][: v.size]
+                         for k in ("scale", "zero"))  # fmt: skip
+        one = len(b.grids(v)) == 1
+        return replace(b, parts=(), scale=scales[0] if one else scales, zero=int(zeros[0]) if one else zeros)
 
     def peak(self, v: View) -> int:
         """Bound on |integer - zero point| in the buffer behind a view."""
         b = self[v]
-        return self.peaks.get(v.buf, (1 << (min(b.bits, SUM_BITS) - 1)) + abs(b.zero))
+        return self.peaks.get(v.buf, (1 << (min(b.bits, SUM_BITS) - 1)) + int(np.max(np.abs(b.zero))))
+
+    def set_reach(self, v: View, bounds: np.ndarray) -> None:
+        """Real bounds of the int32 sums in v."""
+        self._reach.setdefault(v.buf, np.zeros(self.buffers[v.buf].size))[v.offset : v.offset + v.size] = bounds
+
+    def reach(self, v: View) -> np.ndarray:
+        return self._reach[v.buf][v.offset : v.offset + v.size]
+
+    def regrid(self, v: View, steps: np.ndarray) -> None:
+        """Give the int32 sums of v a scale for each element: that of the sums which go on from them."""
+        whole = np.broadcast_to(self.buffers[v.buf].scale, (self.buffers[v.buf].size,)).copy()
+        whole[v.offset : v.offset + v.size] = steps
+        self.buffers[v.buf] = replace(self.buffers[v.buf], scale=whole)
 
     def partial_sums(self, like: View) -> View:
         """An int32 buffer of the same shape and grid as `like`."""
@@ -52,21 +73,33 @@ class Product:
     bias: np.ndarray | None
     rq: Requant
     bound: int  # of every |sum|
+    step: np.ndarray  # [rows] or [1], real value of one step of a sum
 
     @classmethod
-    def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool) -> "Product":
-        """w: [rows, columns]; x, y: quantized buffers.  The caller proves the product."""
+    def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool,
+           least_step: np.ndarray | float = 0.0) -> "Product":  # fmt: skip
+        """w: [rows, columns]; x, y: quantized buffers, x with one scale or one per column.  The caller proves it.
+
+        least_step: smallest real value that a step of a sum may have.
+        """
         bias = np.zeros(len(w)) if bias is None else bias
+        unit = np.max(x.scale)  # columns of finer inputs get weights that are smaller by as much
+        w = w * (x.scale / unit)
         # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
-        least = np.abs(bias) / x.scale / 2**29
+        least = np.maximum(np.abs(bias) / 2**29, least_step) / unit
         integers, step = quantize_rows(w, least, per_row)
-        shift = Requant.of(step * x.scale / y.scale).shift
+        shift = Requant.of(step * unit / y.scale).shift
         if shift:  # the left shift, which all rows share, needs its bits in rows of small or no weights too
             integers, step = quantize_rows(w, least * 2.0**shift, per_row)
-        fold = round_half_up(bias / (step * x.scale)) - x.zero * integers.sum(axis=1, dtype=np.int64)
+        fold = round_half_up(bias / (step * unit)) - (x.zero * integers.astype(np.int64)).sum(axis=1)
         largest = max(map(abs, limits(x.bits)))
         bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)).max()
-        return cls(integers, fold if fold.any() else None, Requant.of(step * x.scale / y.scale), int(bound))
+        rq = Requant.of(step * unit / y.scale)
+        return cls(integers, fold if fold.any() else None, rq, int(bound), step * unit)
+
+    def result(self) -> int:
+        """Bound on the requantized sums."""
+        return int(self.bound * (self.rq.mult.max() * 2.0 ** (self.rq.shift - 32))) + 1
 
     def prove(self, name: str) -> None:
         """Raise HmdcError unless every sum fits in int32, shifted left by the requantization too."""
@@ -114,6 +147,9 @@ class Kernel:
     def ties(self) -> list[tuple[View, View]]:
         """Pairs of views whose buffers must share one scale and zero point."""
         return []
+
+    def announce(self, q: Quantizer) -> None:
+        """Before any call is quantized: tell what other calls have to know."""
 
     def quantize(self, q: Quantizer) -> list["Kernel"]:
         return [self]

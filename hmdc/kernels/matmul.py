@@ -1,4 +1,4 @@
-"""y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q]))      C: runtime_c/matmul.c"""
+"""y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,k,q]))     C: runtime_c/matmul.c"""
 
 from dataclasses import dataclass, replace
 
@@ -6,13 +6,17 @@ import numpy as np
 
 from ..intmath import INT32_MAX, Requant
 from ..program import Env, View
-from .base import Kernel, Product, Quantizer, clamp
+from .base import SUM_BITS, Kernel, Product, Quantizer, clamp
+
+
+START = 2.0**24  # sums that others go on from stay below that, however small the weights of these are
 
 
 @dataclass(frozen=True)
 class Matmul(Kernel):
     """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r] or None; low, high: real bounds of y.
 
+    start: int32 sums of another product that these go on from, instead of a bias; p = q = 1.
     per_row: one scale for each row of w, or one for all.
     """
 
@@ -20,6 +24,7 @@ class Matmul(Kernel):
     y: View
     w: np.ndarray
     bias: np.ndarray | None = None
+    start: View | None = None
     add: View | None = None
     p: int = 1
     q: int = 1
@@ -31,7 +36,7 @@ class Matmul(Kernel):
     lo: int = 0
     hi: int = 0
 
-    READS = ("x", "add")
+    READS = ("x", "start", "add")
 
     def operand(self, env: Env) -> np.ndarray:
         """x as [samples, p, k, q]."""
@@ -45,6 +50,8 @@ class Matmul(Kernel):
             acc = acc.astype(np.int64)
         if self.bias is not None:
             acc = acc + self.bias[:, None]
+        if self.start is not None:
+            acc = acc + env.view(self.start).reshape(acc.shape)
         if self.rq is not None:
             acc = self.rq(acc, axis=-2) + self.zero
         if self.add is not None:
@@ -55,12 +62,29 @@ class Matmul(Kernel):
     def ties(self) -> list[tuple[View, View]]:
         return [] if self.add is None else [(self.add, self.y)]
 
+    def _product(self, q: Quantizer) -> Product:
+        least = 0.0 if self.start is None else q.reach(self.start) / START
+        return Product.of(self.w, self.bias, q[self.x], q[self.y], self.per_row, least)
+
+    def announce(self, q: Quantizer) -> None:
+        if self.start is not None:
+            q.regrid(self.start, self._product(q).step)
+        elif q[self.y].bits == 32 and self.p == self.q == 1:
+            x = q[self.x]
+            peak = ((1 << (x.bits - 1)) + np.abs(x.zero)) * x.scale
+            reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.bias))
+            q.set_reach(self.y, reach)
+
     def quantize(self, q: Quantizer) -> list[Kernel]:
-        y = q[self.y]
-        c = Product.of(self.w, self.bias, q[self.x], y, self.per_row)
-        if c.bound > INT32_MAX:
+        y, c = q[self.y], self._product(q)
+        if self.start is not None:
+            assert c.bias is None, "sums that go on from others take their bias"
+            c = replace(c, bound=c.bound + q.peak(self.start))
+        elif c.bound > INT32_MAX:
             return self._split(q)
         c.prove(self.name)
+        if y.bits == 32:
+            q.peaks[self.y.buf] = max(q.peaks.get(self.y.buf, 0), min(c.result(), 1 << (SUM_BITS - 1)))
         return [replace(self, w=c.w, bias=c.bias, rq=c.rq, zero=y.zero, **clamp(y, self.low, self.high))]
 
     def _split(self, q: Quantizer) -> list[Kernel]:
@@ -77,6 +101,12 @@ class Matmul(Kernel):
     def _plane(self, i: int) -> "Matmul":
         at = lambda v: None if v is None else v.reshape(self.p, v.size // self.p).slice(0, i, i + 1)  # noqa: E731
         return replace(self, name=f"{self.name}_{i}", x=at(self.x), y=at(self.y), add=at(self.add), p=1)
+
+    def never_saturates(self) -> bool:
+        """Whether 8-bit x cannot drive a sum to the limits of y."""
+        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1) + (0 if self.bias is None else np.abs(self.bias))
+        most = (total * (self.rq.mult * 2.0 ** (self.rq.shift - 32))).max() + 1 + abs(self.zero)
+        return self.lo < -most and most < self.hi
 
     def macs(self) -> int:
         return self.w.size * self.p * self.q

@@ -61,8 +61,10 @@ class Rank1(Kernel):
         return [] if self.add is None else [(self.add, self.y)]
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
-        x, t, y = q[self.x], q[self.t], q[self.y]
-        dots = tuple(Product.of(w[None, :], None, x, t, per_row=False) for w in (self.c, self.e))
+        t, y, n = q[self.t], q[self.y], len(self.c)
+        x = self.x.reshape(n + len(self.e))
+        halves = (self.c, x.slice(0, 0, n)), (self.e, x.slice(0, n, x.size))
+        dots = tuple(Product.of(w[None, :], None, q[v], t, per_row=False) for w, v in halves)
         for p in dots:
             p.prove(self.name)
         c = Product.of(np.stack([self.b, self.d], axis=1), self.bias, t, y, per_row=False)

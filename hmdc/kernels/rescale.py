@@ -7,18 +7,22 @@ import numpy as np
 from ..intmath import Requant
 from ..program import Env, View
 from .base import Kernel, Quantizer, clamp
-from .copy import strided_fields
+from .copy import Copy, strided_fields
 
 
 @dataclass(frozen=True)
 class Rescale(Kernel):
-    """Strided views of the same shape.  y = clip(factor * x, low, high) in real numbers."""
+    """Strided views of the same shape.  y = clip(factor * x, low, high) in real numbers.
+
+    same: y shall have the scale of x, so that nothing but the element type may change.
+    """
 
     x: View
     y: View
     factor: float = 1.0
     low: float = -np.inf
     high: float = np.inf
+    same: bool = False
     rq: Requant | None = None
     x_zero: int = 0
     zero: int = 0
@@ -32,8 +36,13 @@ class Rescale(Kernel):
         else:
             env.put(self.y, np.clip(self.zero + self.rq(x - self.x_zero), self.lo, self.hi))
 
+    def ties(self) -> list[tuple[View, View]]:
+        return [(self.x, self.y)] if self.same else []
+
     def quantize(self, q: Quantizer) -> list[Kernel]:
         x, y = q[self.x], q[self.y]
+        if self.same and x.bits == y.bits:
+            return [Copy(self.name, self.x, self.y)]
         rq = Requant.of(self.factor * x.scale / y.scale)
         rq.prove(q.peak(self.x), self.name)
         return [replace(self, rq=rq, x_zero=x.zero, zero=y.zero, **clamp(y, self.low, self.high))]

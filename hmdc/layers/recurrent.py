@@ -29,7 +29,7 @@ class Recurrent(Layer):
 
     def lower(self, b, node, x, *initial):
         cell, n, steps = CELLS[node.op], node.attrs["hidden"], x.shape[0]
-        state = self._states(b, node, cell, x.shape[-1])
+        state = self._states(b, node, cell, x)
         for name, given in zip(cell.states, initial):
             if given is not None:
                 self.set_state(b, node, name, given)
@@ -39,28 +39,29 @@ class Recurrent(Layer):
         with b.loop(steps):
             x_t = b.contiguous(f"{node.name}.x", x_t)
             if b.is_joined(node.name):
-                b.move(f"{node.name}.join", x_t.reshape(x_t.size), state["x"])
+                b.join(f"{node.name}.join", x_t.reshape(x_t.size), state["x"])
             cell.step(b, node, x_t, state)
             if y is not None and y.buf != h.buf:
                 y_t = y.step(0, node.attrs["reverse"])
-                tied = b.program.buffers[y.buf].fmt == b.program.buffers[h.buf].fmt and node.outputs[0] not in b.shared
+                tied = b.fmt(y) == b.fmt(h) and node.outputs[0] not in b.shared
                 source = h.reshape(*y_t.shape)
                 b.emit(Copy(f"{node.name}.y", source, y_t)) if tied else b.move(f"{node.name}.y", source, y_t)
         final = [h if name == "h" else state[name] for name in cell.states]
         return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
 
-    def _states(self, b, node, cell, n_x):
+    def _states(self, b, node, cell, x):
         """State buffers with their initial values.
 
         h, c: what is carried; feed: h as the products and the next layers read it; with a joined matrix also xh, the
         buffer [x; feed], and x, its first part.
         """
-        state, n = {}, node.attrs["hidden"]
+        state, n, n_x = {}, node.attrs["hidden"], x.shape[-1]
         formats = cell.formats(b, node)
         first = {name: node.weights.get(f"{name}0", np.zeros(n)) for name in formats}
         if b.is_joined(node.name):
-            state["xh"] = b.state(f"{node.name}.xh", np.concatenate([np.zeros(n_x), first["h"]]), n_x + n, b.joined)
-            state["x"], state["feed"] = state["xh"].slice(0, 0, n_x), state["xh"].slice(0, n_x, n_x + n)
+            state["xh"], state["x"], state["feed"] = b.joint(node.name, "xh", x, n, "state")
+            b.initial(f"{node.name}.x", state["x"], None)
+            b.initial(f"{node.name}.h", state["feed"], first["h"])
         elif b.narrow and formats["h"] != b.hidden:
             state["feed"] = b.state(f"{node.name}.feed", first["h"], n, b.hidden)
         for (name, fmt), value in zip(formats.items(), node.outputs[1:]):
@@ -85,7 +86,7 @@ class Recurrent(Layer):
         value, n = node.outputs[0], node.attrs["hidden"]
         if not value or (steps == 1 and value not in b.targets and value not in b.outputs):
             return None
-        return b.output(value, (steps, 1, 1, n), f"{node.name}.y", b.program.buffers[h.buf].fmt)
+        return b.output(value, (steps, 1, 1, n), f"{node.name}.y", b.fmt(h))
 
     def frame(self, node, tags, shapes):
         if tags[0] != 0:

@@ -30,6 +30,7 @@ class LinearMap:
         return int(sum(np.count_nonzero(f) if self.sparse else f.size for f in self.factors()))
 
     sparse = False
+    mixes = False  # whether x may consist of parts of different scales
 
     def nbytes(self) -> int:
         """Bytes in int8, indices included, multipliers not."""
@@ -88,6 +89,10 @@ class Dense(LinearMap):
     def macs(self):
         return self.w.size * self.p * self.q
 
+    @property
+    def mixes(self):
+        return self.p == self.q == 1
+
     def rows(self, start, stop):
         if self.q > 1 and self.p == 1 and start % self.q == stop % self.q == 0:
             return replace(self, w=self.w[start // self.q : stop // self.q])
@@ -109,6 +114,7 @@ class Sparse(LinearMap):
 
     w: np.ndarray
     sparse = True
+    mixes = True
 
     @property
     def shape(self):
@@ -171,6 +177,7 @@ class Rank1Blocks(LinearMap):
     d: np.ndarray
     c: np.ndarray
     e: np.ndarray
+    mixes = True
 
     @property
     def shape(self):

@@ -16,6 +16,10 @@ class Composite(LinearMap):
 
     maps: tuple[LinearMap, ...]
 
+    @property
+    def mixes(self):
+        return all(m.mixes for m in self.maps)
+
     def factors(self):
         return [f for m in self.maps for f in m.factors()]
 
@@ -41,6 +45,10 @@ class Chain(Composite):
     def __post_init__(self):
         for f, g in zip(self.maps, self.maps[1:]):
             assert f.shape[1] == g.shape[0], f"chain of {[m.shape for m in self.maps]}"
+
+    @property
+    def mixes(self):
+        return self.maps[-1].mixes
 
     @property
     def shape(self):
@@ -152,6 +160,10 @@ class Crop(LinearMap):
     inner: LinearMap
     shape: tuple[int, int]
 
+    @property
+    def mixes(self):
+        return self.inner.mixes and self.inner.shape[1] == self.shape[1]
+
     def dense(self):
         return self.inner.dense()[: self.shape[0], : self.shape[1]]
 
@@ -177,7 +189,7 @@ class Crop(LinearMap):
     def lower(self, b, name, x, y, bias=None, add=None, **clip):
         (m, n), (rows, columns) = self.shape, self.inner.shape
         if columns > n:
-            padded = b.buffer(f"{name}.padded", (columns,), b.program.buffers[x.buf].fmt)
+            padded = b.buffer(f"{name}.padded", (columns,), b.fmt(x))
             b.emit(Copy(f"{name}.pad", x.reshape(n), padded.slice(0, 0, n)))
             b.emit(Load(f"{name}.zeros", padded.slice(0, n, columns), np.zeros(columns - n)))
             x = padded

@@ -63,11 +63,12 @@ struct hmdc_pairs {
     void *y, *y_end;              /* 4 results a group */
     const uint32_t *weights;
     const int32_t *start;         /* 4 a group: where the sums start */
-    const int32_t *mult;          /* 4 a group, for hmdc_pairs_gates */
+    const int32_t *mult;          /* 4 a group; unused for raw sums */
+    int32_t shift;                /* left shift before multiplying, for hmdc_pairs_sums */
 };
 
 /* The sums of one group, in C. */
-static inline void hmdc_pairs_sums(struct hmdc_pairs *p, int32_t sum[4])
+static inline void hmdc_pairs_group(struct hmdc_pairs *p, int32_t sum[4])
 {
     for (int32_t i = 0; i < 4; i++)
         sum[i] = *p->start++;
@@ -100,12 +101,14 @@ static inline void hmdc_pairs_sums(struct hmdc_pairs *p, int32_t sum[4])
     "smlad r9, r5, r1, r9\n" \
     "sxtb16 r5, r5\n" \
     "smlad r8, r5, r1, r8\n"
-/* r6-r9 = the sums of the group at r11 (weights) and lr (start).  On the stack: p, x, x16, end, y, y_end, mult. */
+/* r6-r9 = the sums of the group at r11 (weights) and lr (start); the start of the odd rows is added behind the shift,
+ * so that only the products have to stay below 2^23.  On the stack: p, x, x16, end, y, y_end, mult,
+ * shift. */
 #define HMDC_PAIRS_GROUP \
     "0: ldrd r10, r12, [sp, #4]\n" \
     "ldmia lr!, {r6-r9}\n" \
-    "add r7, r6, r7, lsl #8\n" \
-    "add r9, r8, r9, lsl #8\n" \
+    "mov r7, r6\n" \
+    "mov r9, r8\n" \
     "cmp r10, r12\n" \
     "beq 2f\n" \
     "1:\n" HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 \
@@ -116,21 +119,23 @@ static inline void hmdc_pairs_sums(struct hmdc_pairs *p, int32_t sum[4])
     "3:\n" HMDC_PAIRS_4 \
     "4: cmp r10, r12\n" \
     "bne 3b\n" \
+    "ldr r0, [lr, #-12]\n" \
+    "ldr r1, [lr, #-4]\n" \
     "sub r7, r7, r6\n" \
     "sub r9, r9, r8\n" \
-    "asr r7, r7, #8\n" \
-    "asr r9, r9, #8\n"
+    "add r7, r0, r7, asr #8\n" \
+    "add r9, r1, r9, asr #8\n"
 #define HMDC_PAIRS_ENTER \
     "push {r4-r11, lr}\n" \
-    "ldmia r0, {r1-r8}\n" \
-    "push {r0-r5, r8}\n" \
+    "ldmia r0, {r1-r9}\n" \
+    "push {r0-r5, r8, r9}\n" \
     "mov r11, r6\n" \
     "mov lr, r7\n"
 #define HMDC_PAIRS_LEAVE \
     "ldr r0, [sp]\n" \
     "str r11, [r0, #20]\n" \
     "str lr, [r0, #24]\n" \
-    "add sp, sp, #28\n" \
+    "add sp, sp, #32\n" \
     "pop {r4-r11, pc}\n"
 #endif
 
@@ -150,7 +155,43 @@ __attribute__((naked, noinline)) static void hmdc_pairs_raw(__attribute__((unuse
 static void hmdc_pairs_raw(struct hmdc_pairs *p)
 {
     for (int32_t *y = p->y; y != p->y_end; y += 4)
-        hmdc_pairs_sums(p, y);
+        hmdc_pairs_group(p, y);
+}
+#endif
+
+/* y[] = (sums << shift) * mult, int32.  p->weights, p->start and p->mult move on. */
+#if HMDC_ASM
+__attribute__((naked, noinline)) static void hmdc_pairs_sums(__attribute__((unused)) struct hmdc_pairs *p)
+{
+    __asm__ volatile(
+        HMDC_PAIRS_ENTER HMDC_PAIRS_GROUP
+        "ldrd r5, r4, [sp, #24]\n"
+        "ldmia r5!, {r0-r3}\n"
+        "str r5, [sp, #24]\n"
+        "lsl r6, r6, r4\n"
+        "lsl r7, r7, r4\n"
+        "lsl r8, r8, r4\n"
+        "lsl r9, r9, r4\n"
+        "smmulr r6, r6, r0\n"
+        "smmulr r7, r7, r1\n"
+        "smmulr r8, r8, r2\n"
+        "smmulr r9, r9, r3\n"
+        "ldrd r0, r1, [sp, #16]\n"
+        "stmia r0!, {r6-r9}\n"
+        "str r0, [sp, #16]\n"
+        "cmp r0, r1\n"
+        "bne 0b\n"
+        "ldr r0, [sp]\n"
+        "str r5, [r0, #28]\n" HMDC_PAIRS_LEAVE);
+}
+#else
+static void hmdc_pairs_sums(struct hmdc_pairs *p)
+{
+    for (int32_t *y = p->y; y != p->y_end; y += 4) {
+        hmdc_pairs_group(p, y);
+        for (int32_t i = 0; i < 4; i++)
+            y[i] = hmdc_mulr(y[i] * (1 << p->shift), *p->mult++);
+    }
 }
 #endif
 
@@ -187,7 +228,7 @@ static void hmdc_pairs_gates(struct hmdc_pairs *p)
 {
     for (int16_t *y = p->y; y != p->y_end; y += 4) {
         int32_t sum[4];
-        hmdc_pairs_sums(p, sum);
+        hmdc_pairs_group(p, sum);
         for (int32_t i = 0; i < 4; i++)
             y[i] = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], *p->mult++));
     }
