@@ -61,7 +61,7 @@ def code_size(program: Program, rendered: Renderer) -> tuple[int, int]:
     table = json.loads((RUNTIME_C / "code_size.json").read_text())["kernels"][rendered.isa.name]
     sizes = [table[name.removeprefix(rendered.prefix + "_")] for name in rendered.kernels]
     helpers = re.findall(rf"static void {rendered.prefix}_(\w+)\(", rendered.helpers())
-    sizes += [table[name] for name in sorted(set(helpers))]
+    sizes += [table[name] for name in sorted(set(helpers)) if name in table]  # others are inlined
     calls = sum(1 for _ in program.calls())
     code = sum(s["code"] for s in sizes) + CALL_BYTES * calls + ENTRY_BYTES * (len(program.functions) + 2)
     return code, max((s["stack"] for s in sizes), default=0) + ENTRY_STACK

@@ -13,7 +13,7 @@ from .simulate import simulate
 LOSS = 1.0  # decibels of signal-to-noise that 8 bits may always cost
 # and down to which they may cost more: int16 hidden states slow every product down, temporaries only the small ones
 ENOUGH = {"hidden": 25.0, "joined": 40.0, "inner": 40.0}
-JOINT_LOSS = 0.5  # decibels that one accumulator for x and h may cost a network
+JOINT_LOSS, JOINT_ENOUGH = 0.5, 30.0  # likewise for one accumulator for x and h
 SAMPLES = 32
 
 Inputs = dict[str, np.ndarray]
@@ -47,7 +47,7 @@ def choose(
     apart = attempt(())
     if not layers:
         return apart[2]
-    good = lambda found: found[0] >= apart[0] - JOINT_LOSS and found[1] >= apart[1]  # noqa: E731
+    good = lambda found: found[0] >= min(apart[0] - JOINT_LOSS, JOINT_ENOUGH) and found[1] >= apart[1]  # noqa: E731
     if good(found := attempt(layers)):
         return found[2]
     joint, best = (), apart

@@ -14,13 +14,14 @@ class Isa:
     """name: folder of runtime_c whose files take the place of those of the same name above it.
 
     kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel -> function that
-    returns the calls that replace one call, or None where the call stays as it is.
+    returns the calls that replace one call, or None where the call stays as it is.  header: included under the guard.
     """
 
     name: str
     kernels: str
     guard: str = ""
     variants: dict[type[Kernel], Variant] = field(default_factory=dict)
+    header: str = ""
 
 
 class Fitting:
@@ -59,6 +60,15 @@ class Fitting:
         written = {v.buf for v in call.writes()}
         self._ready = {k: v for k, v in self._ready.items() if k[1].buf not in written and v.buf not in written}
         self.emitted.append(call)
+
+    def take(self, kind: type[Kernel], y: View) -> Kernel | None:
+        """Withdraw the call of that kind which wrote y, if no call since then used the buffer."""
+        for i, call in reversed(list(enumerate(self.emitted))):
+            if any(v.buf == y.buf for v in call.reads() + call.writes()):
+                if not isinstance(call, kind) or call.y != y:
+                    return None
+                return self.emitted.pop(i)
+        return None
 
     def start(self) -> None:
         """A new block: nothing is known about the operands."""

@@ -30,11 +30,8 @@ class Widen(Kernel):
     k: int
     q: int
 
+    FILE = "widen"
     TYPES = ("x",)
-
-    @classmethod
-    def kernel(cls) -> str:
-        return "widen"
 
     def run(self, env: Env) -> None:
         x = env.view(self.x).reshape(-1, self.p, self.k, self.q).swapaxes(2, 3)
@@ -80,48 +77,66 @@ def pairs(w: np.ndarray) -> np.ndarray:
 class MatmulPairs(Widened):
     """Any y.                                                                     C: runtime_c/dsp/matmul_pairs.c"""
 
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_pairs"
+    FILE = "matmul_pairs"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
-        mult = self.rq.mult.astype(np.int32)
-        return {"weights": pairs(self.w), "bias": self.biases(4), "mult": mult, "mult_step": int(mult.size > 1),
-                "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows, "columns": up(columns, 4),
-                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
-
-
-class MatmulGates(Widened):
-    """One vector to the whole range of int16, no left shift.                     C: runtime_c/dsp/matmul_gates.c"""
-
-    READS = ("x", "start")
-    TYPES = ()
-
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_gates"
-
-    def fields(self) -> dict:
-        rows, columns = self.w.shape
-        return {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers(),
-                "rows": rows, "columns": up(columns, 4)}  # fmt: skip
+        one = self.rq.mult.size == 1
+        mult = np.resize(self.rq.mult, 4) if one else self.multipliers()
+        return {"weights": pairs(self.w), "bias": self.biases(4), "mult": mult.astype(np.int32),
+                "mult_step": -16 if one else 0, "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows,
+                "columns": up(columns, 4), "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
 
 class MatmulSums(Widened):
     """One vector to partial sums that do not saturate.                           C: runtime_c/dsp/matmul_sums.c"""
 
-    READS = ("x", "start")
+    FILE = "matmul_sums"
+    READS = ("x",)
     TYPES = ()
-
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_sums"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
-        return {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers(),
+        return {"weights": pairs(self.w), "bias": self.biases(), "mult": self.multipliers(),
                 "shift": self.rq.shift, "rows": rows, "columns": up(columns, 4)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MatmulGates(Widened):
+    """One vector, or two, to the whole range of int16, no left shift.            C: runtime_c/dsp/matmul_gates.c
+
+    With h: `first` is the product of x whose sums this one, the product of h, goes on from.
+    """
+
+    h: View | None = None
+    first: MatmulSums | None = None
+
+    FILE = "matmul_gates"
+    READS = ("x", "h", "start")
+    TYPES = ()
+
+    def run(self, env: Env) -> None:
+        if self.first is None:
+            return super().run(env)
+        self.first.run(env)
+        become(MatmulGates, self, x=self.h, h=None, first=None, start=self.first.y).run(env)
+
+    def macs(self) -> int:
+        return super().macs() + (self.first.macs() if self.first else 0)
+
+    def weights(self) -> list[np.ndarray]:
+        return super().weights() + (self.first.weights() if self.first else [])
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        own = {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers()}
+        if self.first is None:
+            return own | {"x_shift": 0, "rows": rows, "columns": up(columns, 4), "h_columns": 0}
+        both = [pairs(w).reshape(up(rows, 4) // 4, -1) for w in (self.first.w, self.w)]
+        mults = [call.multipliers().reshape(-1, 4) for call in (self.first, self)]
+        return {"weights": np.hstack(both).ravel(), "bias": self.first.biases(), "mult": np.hstack(mults).ravel(),
+                "x_shift": self.first.rq.shift, "rows": rows, "columns": up(self.first.w.shape[1], 4),
+                "h_columns": up(columns, 4)}  # fmt: skip
 
 
 def widened(f: Fitting, call: Matmul) -> View:
@@ -143,7 +158,10 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     x = widened(f, call)
     vector = call.add is None and call.p == call.q == 1 and call.zero == 0
     if vector and f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
-        return [become(MatmulGates, call, x=x)]
+        first = f.take(MatmulSums, call.start) if call.start else None
+        if first is None:
+            return [become(MatmulGates, call, x=x)]
+        return [become(MatmulGates, call, x=first.x, h=x, first=first, start=None)]
     if vector and f.bits(call.y) == 32 and call.start is None and call.never_saturates():
         return [become(MatmulSums, call, x=x)]
     return [become(MatmulPairs, call, x=x)]

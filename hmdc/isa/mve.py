@@ -1,5 +1,121 @@
-"""Cortex-M55, M85: vectors of 128 bits, low-overhead loops."""
+"""Cortex-M55, M85 (Helium): vectors of 128 bits, low-overhead loops, tail predication.
 
-from .base import Isa
+Products take 4 rows in a pass (a quad), so that they share every load of x.
+"""
 
-MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)")
+import numpy as np
+
+from ..intmath import limits
+from ..kernels import Kernel, Matmul, Swap
+from ..program import Env, View
+from .base import Fitting, Isa, become
+
+QUAD = 4
+VECTOR = 16  # bytes
+
+
+def quads(w: np.ndarray, block: int) -> np.ndarray:
+    """int8 [rows, columns] in the order in which the C reads them: quads, of these blocks of columns, of these rows.
+
+    Then the rows that make no quad, then what a load of 16 bytes may reach beyond the last weights of a quad.
+    """
+    whole = len(w) // QUAD * QUAD
+    parts = []
+    for four in w[:whole].reshape(-1, QUAD, w.shape[1]):
+        parts += [four[:, k : k + block].ravel() for k in range(0, w.shape[1], block)]
+    beyond = -w.shape[1] % block - w[whole:].size if whole else 0
+    return np.concatenate([*parts, w[whole:].ravel(), np.zeros(max(beyond, 0), np.int8)])
+
+
+class Transposed(Matmul):
+    """A product that reads x as [p, q, k]: every vector in one piece."""
+
+    def operand(self, env: Env) -> np.ndarray:
+        return env.view(self.x).reshape(-1, self.p, self.q, self.w.shape[1]).swapaxes(2, 3)
+
+    def biases(self) -> np.ndarray | None:
+        if self.start is not None:
+            return None
+        return np.zeros(len(self.w), np.int32) if self.bias is None else self.bias.astype(np.int32)
+
+
+class MatmulQuads(Transposed):
+    """C: runtime_c/mve/matmul_quads.c"""
+
+    x_bits = 8
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_quads"
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        mult = self.rq.mult.astype(np.int32)
+        return {"weights": quads(self.w, VECTOR * 8 // self.x_bits), "bias": self.biases(),
+                "mult": mult, "mult_step": int(mult.size > 1), "shift": self.rq.shift,
+                "p": self.p, "q": self.q, "rows": rows, "columns": columns,
+                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
+
+
+class MatmulQuads16(MatmulQuads):
+    """The same for int16 x: its vectors have half as many columns."""
+
+    x_bits = 16
+
+
+class MatmulGates(Transposed):
+    """One vector of int8 to the whole range of int16, no left shift.             C: runtime_c/mve/matmul_gates.c"""
+
+    READS = ("x", "start")
+    TYPES = ()
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_gates"
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        mult = np.broadcast_to(self.rq.mult, (rows,)).astype(np.int32)
+        return {"weights": quads(self.w, VECTOR), "bias": self.biases(), "mult": mult,
+                "rows": rows, "columns": columns}  # fmt: skip
+
+
+class MatmulSums(MatmulGates):
+    """One vector of int8 to partial sums that do not saturate.                   C: runtime_c/mve/matmul_sums.c"""
+
+    @classmethod
+    def kernel(cls) -> str:
+        return "matmul_sums"
+
+    def fields(self) -> dict:
+        own = super().fields()
+        dims = {name: own.pop(name) for name in ("rows", "columns")}
+        return own | {"shift": self.rq.shift} | dims
+
+
+def transposed(f: Fitting, call: Matmul) -> View:
+    """The operand of a product with the columns of each vector side by side."""
+    if call.q == 1:
+        return call.x
+    k = call.w.shape[1]
+
+    def make(x: View) -> tuple[Kernel, View]:
+        name = f.operand_name(x, f"columns{call.q}")
+        y = f.temporary(name, call.p * k * call.q, f.bits(x))
+        return Swap(name, x, y, call.p, k, call.q, 1), y
+
+    return f.operand(call.x, f"columns {call.p} {call.q}", make)
+
+
+def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
+    x_bits = f.bits(call.x)
+    if x_bits == 8 and call.add is None and call.p == call.q == 1 and call.zero == 0:
+        if f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
+            return [become(MatmulGates, call)]
+        if f.bits(call.y) == 32 and call.never_saturates() and call.start is None:
+            return [become(MatmulSums, call)]
+    kind = MatmulQuads if x_bits == 8 else MatmulQuads16
+    return [become(kind, call, x=transposed(f, call))]
+
+
+MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", {Matmul: matmul}, "<arm_mve.h>")

@@ -121,6 +121,7 @@ class Kernel:
 
     name: str
 
+    FILE: ClassVar[str] = ""  # in runtime_c, where it is not that of the module
     READS: ClassVar[tuple[str, ...]] = ("x",)
     WRITES: ClassVar[tuple[str, ...]] = ("y",)
     TYPES: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -128,7 +129,7 @@ class Kernel:
     @classmethod
     def kernel(cls) -> str:
         """Name of the C file in runtime_c, and of its function."""
-        return cls.__module__.rsplit(".", 1)[1]
+        return cls.FILE or cls.__module__.rsplit(".", 1)[1]
 
     def reads(self) -> list[View]:
         return [v for f in self.READS if (v := getattr(self, f)) is not None]

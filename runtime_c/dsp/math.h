@@ -55,37 +55,24 @@ static inline int32_t hmdc_interpolate(const int16_t *middle, int32_t x)
 #endif
 }
 
-/* Products of 8-bit weights with 16-bit values of 8-bit range.  A group is 4 rows; weights lie in the order in which
- * they are read: of a group 4 columns at a time, of these rows (0, 1) and then (2, 3), two columns in a word whose
- * halves are 256 * w1 + w0. */
+/* Products of 8-bit weights with 16-bit values of 8-bit range, one operand or two.  A group is 4 rows; weights lie in
+ * the order in which they are read: group after group, of a group 4 columns at a time, of these rows (0, 1) and then
+ * (2, 3), two columns in a word whose halves are 256 * w1 + w0. */
 struct hmdc_pairs {
-    const int16_t *x, *x16, *end; /* x16: end of the columns that are taken 16 at a time; end: of the others, 4 at a time */
-    void *y, *y_end;              /* 4 results a group */
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values */
+    const int16_t *h, *h_end; /* likewise; one operand only: h_end = x_end */
     const uint32_t *weights;
-    const int32_t *start;         /* 4 a group: where the sums start */
-    const int32_t *mult;          /* 4 a group; unused for raw sums */
-    int32_t shift;                /* left shift before multiplying, for hmdc_pairs_sums */
+    const int32_t *start;     /* 4 a group: where the sums start */
+    const int32_t *mult;      /* 4 a group: from the sums to y; two operands: before these 4 from x to the sums of h */
+    int32_t mult_step;        /* with `wide`: 0, or -16 for the same 4 multipliers again and again */
+    int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
+    int32_t wide;             /* y is int32 and does not saturate; else int16 */
+    void *y, *y_end;          /* 4 results a group */
+    uint32_t scratch[4];      /* entries into the loop for x and h, where the sums of the odd rows start */
 };
 
-/* The sums of one group, in C. */
-static inline void hmdc_pairs_group(struct hmdc_pairs *p, int32_t sum[4])
-{
-    for (int32_t i = 0; i < 4; i++)
-        sum[i] = *p->start++;
-    for (const int16_t *x = p->x; x != p->end; x += 4) {
-        for (int32_t i = 0; i < 8; i++) {
-            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
-            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
-            const int32_t w0 = ((both + 128) & 255) - 128;
-            sum[i / 4 * 2] += w0 * x[i & 3];
-            sum[i / 4 * 2 + 1] += (both - w0) / 256 * x[i & 3];
-        }
-        p->weights += 4;
-    }
-}
-
 #if HMDC_ASM
-/* 4 columns: sum0 += w0 x, sum1 += (256 w1 + w0) x for two pairs of rows, 16 products by 14 instructions. */
+/* 4 columns: r6, r8 += w0 x and r7, r9 += (256 w1 + w0) x, 16 products by 14 instructions of 4 bytes each. */
 #define HMDC_PAIRS_4 \
     "ldmia r10!, {r0, r1}\n" \
     "ldmia r11!, {r2-r5}\n" \
@@ -101,137 +88,136 @@ static inline void hmdc_pairs_group(struct hmdc_pairs *p, int32_t sum[4])
     "smlad r9, r5, r1, r9\n" \
     "sxtb16 r5, r5\n" \
     "smlad r8, r5, r1, r8\n"
-/* r6-r9 = the sums of the group at r11 (weights) and lr (start); the start of the odd rows is added behind the shift,
- * so that only the products have to stay below 2^23.  On the stack: p, x, x16, end, y, y_end, mult,
- * shift. */
-#define HMDC_PAIRS_GROUP \
-    "0: ldrd r10, r12, [sp, #4]\n" \
-    "ldmia lr!, {r6-r9}\n" \
-    "mov r7, r6\n" \
-    "mov r9, r8\n" \
-    "cmp r10, r12\n" \
-    "beq 2f\n" \
-    "1:\n" HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 \
-    "cmp r10, r12\n" \
-    "bne 1b\n" \
-    "2: ldr r12, [sp, #12]\n" \
-    "b 4f\n" \
-    "3:\n" HMDC_PAIRS_4 \
-    "4: cmp r10, r12\n" \
-    "bne 3b\n" \
-    "ldr r0, [lr, #-12]\n" \
-    "ldr r1, [lr, #-4]\n" \
-    "sub r7, r7, r6\n" \
-    "sub r9, r9, r8\n" \
-    "add r7, r0, r7, asr #8\n" \
-    "add r9, r1, r9, asr #8\n"
-#define HMDC_PAIRS_ENTER \
-    "push {r4-r11, lr}\n" \
-    "ldmia r0, {r1-r9}\n" \
-    "push {r0-r5, r8, r9}\n" \
-    "mov r11, r6\n" \
-    "mov lr, r7\n"
-#define HMDC_PAIRS_LEAVE \
-    "ldr r0, [sp]\n" \
-    "str r11, [r0, #20]\n" \
-    "str lr, [r0, #24]\n" \
-    "add sp, sp, #32\n" \
-    "pop {r4-r11, pc}\n"
+/* r3 = where to enter the loop at r1 for the operand r2..r3, so that it ends with a whole round of 32 columns. */
+#define HMDC_PAIRS_ENTRY \
+    "sub r3, r3, r2\n" \
+    "lsr r3, r3, #3\n" \
+    "rsb r3, r3, #0\n" \
+    "and r3, r3, #7\n" \
+    "mov r4, #56\n" \
+    "mla r3, r3, r4, r1\n"
+#define HMDC_SHIFT_MULTIPLY(shift) \
+    "lsl r6, r6, " shift "\n" \
+    "lsl r7, r7, " shift "\n" \
+    "lsl r8, r8, " shift "\n" \
+    "lsl r9, r9, " shift "\n" HMDC_MULTIPLY
+#define HMDC_MULTIPLY \
+    "smmulr r6, r6, r1\n" \
+    "smmulr r7, r7, r2\n" \
+    "smmulr r8, r8, r3\n" \
+    "smmulr r9, r9, r4\n"
 #endif
 
-/* y[] = sums, int32.  p->weights and p->start move on. */
+/* y[] = the requantized sums; p->weights, p->start, p->mult and p->y move on.  The sums of odd rows start at 0 and get
+ * their start behind the shift, so that only the products have to stay below 2^23. */
 #if HMDC_ASM
-__attribute__((naked, noinline)) static void hmdc_pairs_raw(__attribute__((unused)) struct hmdc_pairs *p)
+__attribute__((naked, noinline)) static void hmdc_pairs_multiply(__attribute__((unused)) struct hmdc_pairs *p)
 {
     __asm__ volatile(
-        HMDC_PAIRS_ENTER HMDC_PAIRS_GROUP
-        "ldrd r0, r1, [sp, #16]\n"
-        "stmia r0!, {r6-r9}\n"
-        "str r0, [sp, #16]\n"
-        "cmp r0, r1\n"
-        "bne 0b\n" HMDC_PAIRS_LEAVE);
-}
-#else
-static void hmdc_pairs_raw(struct hmdc_pairs *p)
-{
-    for (int32_t *y = p->y; y != p->y_end; y += 4)
-        hmdc_pairs_group(p, y);
-}
-#endif
-
-/* y[] = (sums << shift) * mult, int32.  p->weights, p->start and p->mult move on. */
-#if HMDC_ASM
-__attribute__((naked, noinline)) static void hmdc_pairs_sums(__attribute__((unused)) struct hmdc_pairs *p)
-{
-    __asm__ volatile(
-        HMDC_PAIRS_ENTER HMDC_PAIRS_GROUP
-        "ldrd r5, r4, [sp, #24]\n"
-        "ldmia r5!, {r0-r3}\n"
-        "str r5, [sp, #24]\n"
-        "lsl r6, r6, r4\n"
-        "lsl r7, r7, r4\n"
-        "lsl r8, r8, r4\n"
-        "lsl r9, r9, r4\n"
-        "smmulr r6, r6, r0\n"
-        "smmulr r7, r7, r1\n"
-        "smmulr r8, r8, r2\n"
-        "smmulr r9, r9, r3\n"
-        "ldrd r0, r1, [sp, #16]\n"
-        "stmia r0!, {r6-r9}\n"
-        "str r0, [sp, #16]\n"
-        "cmp r0, r1\n"
-        "bne 0b\n"
+        "push {r0, r4-r11, lr}\n"
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "ldrd r2, r3, [r0]\n" HMDC_PAIRS_ENTRY
+        "str r3, [r0, #48]\n"
+        "ldrd r2, r3, [r0, #8]\n" HMDC_PAIRS_ENTRY
+        "str r3, [r0, #52]\n"
+        "ldrd r11, lr, [r0, #16]\n"
+        "0: ldr r0, [sp]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "ldrd r10, r12, [r0]\n"
+        "ldmia lr!, {r6-r9}\n"
+        "ldr r1, [r0, #48]\n"
+        "strd r7, r9, [r0, #56]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4
+        "cmp r10, r12\n"
+        "bne 1b\n"
         "ldr r0, [sp]\n"
-        "str r5, [r0, #28]\n" HMDC_PAIRS_LEAVE);
-}
-#else
-static void hmdc_pairs_sums(struct hmdc_pairs *p)
-{
-    for (int32_t *y = p->y; y != p->y_end; y += 4) {
-        hmdc_pairs_group(p, y);
-        for (int32_t i = 0; i < 4; i++)
-            y[i] = hmdc_mulr(y[i] * (1 << p->shift), *p->mult++);
-    }
-}
-#endif
-
-/* y[] = sat16(sums * mult), int16.  p->weights, p->start and p->mult move on. */
-#if HMDC_ASM
-__attribute__((naked, noinline)) static void hmdc_pairs_gates(__attribute__((unused)) struct hmdc_pairs *p)
-{
-    __asm__ volatile(
-        HMDC_PAIRS_ENTER HMDC_PAIRS_GROUP
-        "ldr r5, [sp, #24]\n"
-        "ldmia r5!, {r0-r3}\n"
-        "str r5, [sp, #24]\n"
-        "smmulr r6, r6, r0\n"
-        "smmulr r7, r7, r1\n"
-        "smmulr r8, r8, r2\n"
-        "smmulr r9, r9, r3\n"
+        "ldrd r1, r2, [r0, #56]\n"
+        "sub r7, r7, r6\n"
+        "sub r9, r9, r8\n"
+        "add r7, r1, r7, asr #8\n"
+        "add r9, r2, r9, asr #8\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r4, [r0, #12]\n"
+        "cmp r12, r4\n"
+        "ldmia r5!, {r1-r4}\n"
+        "bne 2f\n"
+        "ldr r12, [r0, #36]\n"
+        "cmp r12, #0\n"
+        "bne 3f\n"
+        "str r5, [r0, #24]\n" HMDC_MULTIPLY
         "ssat r6, #16, r6\n"
         "ssat r7, #16, r7\n"
         "ssat r8, #16, r8\n"
         "ssat r9, #16, r9\n"
         "pkhbt r6, r6, r7, lsl #16\n"
         "pkhbt r8, r8, r9, lsl #16\n"
-        "ldrd r0, r1, [sp, #16]\n"
-        "str r6, [r0], #4\n" /* y may have the alignment of int16 */
-        "str r8, [r0], #4\n"
-        "str r0, [sp, #16]\n"
-        "cmp r0, r1\n"
+        "ldrd r1, r2, [r0, #40]\n"
+        "str r6, [r1], #4\n" /* y may have the alignment of int16 */
+        "str r8, [r1], #4\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
         "bne 0b\n"
-        "ldr r0, [sp]\n"
-        "str r5, [r0, #28]\n" HMDC_PAIRS_LEAVE);
+        "b 4f\n"
+        "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
+        "ldr r5, [r0, #32]\n" HMDC_SHIFT_MULTIPLY("r5")
+        "ldrd r10, r12, [r0, #8]\n"
+        "ldr r1, [r0, #52]\n"
+        "strd r7, r9, [r0, #56]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        "3: ldrd r10, r12, [r0, #28]\n" /* int32 results */
+        "add r5, r5, r10\n"
+        "str r5, [r0, #24]\n" HMDC_SHIFT_MULTIPLY("r12")
+        "ldrd r1, r2, [r0, #40]\n"
+        "stmia r1!, {r6-r9}\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "4: strd r11, lr, [r0, #16]\n"
+        "pop {r0, r4-r11, pc}\n");
 }
 #else
-static void hmdc_pairs_gates(struct hmdc_pairs *p)
+/* Adds the products of a group with the values from x to end. */
+static void hmdc_pairs_group(struct hmdc_pairs *p, const int16_t *x, const int16_t *end, int32_t sum[4])
 {
-    for (int16_t *y = p->y; y != p->y_end; y += 4) {
-        int32_t sum[4];
-        hmdc_pairs_group(p, sum);
-        for (int32_t i = 0; i < 4; i++)
-            y[i] = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], *p->mult++));
+    for (; x != end; x += 4) {
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2, column = i & 3;
+            sum[row] += w0 * x[column];
+            sum[row + 1] += (both - w0) / 256 * x[column];
+        }
+        p->weights += 4;
     }
+}
+
+static void hmdc_pairs_multiply(struct hmdc_pairs *p)
+{
+    do {
+        int32_t sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        hmdc_pairs_group(p, p->x, p->x_end, sum);
+        if (p->h_end != p->x_end) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = hmdc_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            hmdc_pairs_group(p, p->h, p->h_end, sum);
+        }
+        for (int32_t i = 0; i < 4; i++) {
+            if (p->wide)
+                ((int32_t *)p->y)[i] = hmdc_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            else
+                ((int16_t *)p->y)[i] = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], *p->mult++));
+        }
+        p->mult += p->wide ? p->mult_step / 4 : 0;
+        p->y = (char *)p->y + (p->wide ? 16 : 8);
+    } while (p->y != p->y_end);
 }
 #endif
 

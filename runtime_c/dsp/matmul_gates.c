@@ -1,23 +1,36 @@
-/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/dsp.py */
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #endif
 
 struct hmdc_matmul_gates {
     const uint32_t *weights; /* groups of 4 rows, see hmdc_pairs */
-    const int32_t *bias;     /* [rows] */
-    const int32_t *mult;     /* [rows], filled up to whole groups */
-    int32_t rows, columns;   /* columns: with those that fill up */
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h, with those that fill up */
 };
 
-/* x: [columns], widened; start: [rows], or null; it takes the place of the bias. */
-static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int16_t *x, const int32_t *start, int16_t *y)
+/* x: [columns], h: [h_columns] or null, widened; start: [rows], in place of the bias, or null. */
+static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int16_t *x, const int16_t *h,
+                              const int32_t *start, int16_t *y)
 {
     const int32_t whole = k->rows & ~3, rest = k->rows & 3;
-    struct hmdc_pairs p = {x, x + (k->columns & ~15), x + k->columns, y, y + whole, k->weights, start ? start : k->bias,
-                           k->mult, 0};
+    struct hmdc_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = h ? h : x,
+        .h_end = h ? h + k->h_columns : x + k->columns,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
+    };
     if (whole > 0)
-        hmdc_pairs_gates(&p);
+        hmdc_pairs_multiply(&p);
     if (rest > 0) {
         int32_t first[4] = {0, 0, 0, 0};
         int16_t last[4];
@@ -26,7 +39,7 @@ static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int16_t *
         p.start = first;
         p.y = last;
         p.y_end = last + 4;
-        hmdc_pairs_gates(&p);
+        hmdc_pairs_multiply(&p);
         for (int32_t i = 0; i < rest; i++)
             y[whole + i] = last[i];
     }

@@ -7,7 +7,7 @@
 struct hmdc_matmul_pairs {
     const uint32_t *weights; /* groups of 4 rows, see hmdc_pairs */
     const int32_t *bias;     /* [rows], filled up to whole groups */
-    const int32_t *mult;     /* [rows] with mult_step 1, [1] with mult_step 0 */
+    const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
     int32_t mult_step, shift;
     int32_t p, q, rows, columns; /* columns: with those that fill up */
     int32_t zero, lo, hi;
@@ -17,25 +17,35 @@ struct hmdc_matmul_pairs {
 static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *x, const int32_t *start,
                               const int32_t *add, y_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q, scale = 1 << k->shift;
-    int32_t sum[32];
-    for (int32_t i = 0; i < k->p; i++) {
-        for (int32_t j = 0; j < q; j++, x += columns) {
-            struct hmdc_pairs p = {x, x + (columns & ~15), x + columns, 0, 0, k->weights, k->bias, 0, 0};
-            const int32_t *mult = k->mult;
-            int32_t at = i * rows * q + j;
-            for (int32_t r = 0; r < rows; r += 32) {
-                const int32_t n = rows - r < 32 ? rows - r : 32;
-                p.y = sum;
-                p.y_end = sum + ((n + 3) & ~3);
-                hmdc_pairs_raw(&p);
-                for (int32_t t = 0; t < n; t++) {
-                    const int32_t s = start ? start[r + t] + sum[t] : sum[t];
-                    const int32_t v = k->zero + hmdc_mulr(s * scale, *mult);
-                    y[at] = (y_t)hmdc_clamp(add ? add[at] + v : v, k->lo, k->hi);
-                    mult += k->mult_step;
-                    at += q;
-                }
+    const int32_t rows = k->rows, columns = k->columns, q = k->q;
+    int32_t first[32], result[32];
+    for (int32_t i = 0; i < k->p * q; i++, x += columns) {
+        struct hmdc_pairs p = {
+            .x = x,
+            .x_end = x + columns,
+            .h = x,
+            .h_end = x + columns,
+            .weights = k->weights,
+            .start = k->bias,
+            .mult = k->mult,
+            .mult_step = k->mult_step,
+            .shift = k->shift,
+            .wide = 1,
+        };
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; r += 32) {
+            const int32_t n = rows - r < 32 ? rows - r : 32;
+            if (start) {
+                for (int32_t t = 0; t < ((n + 3) & ~3); t++)
+                    first[t] = k->bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = first;
+            }
+            p.y = result;
+            p.y_end = result + ((n + 3) & ~3);
+            hmdc_pairs_multiply(&p);
+            for (int32_t t = 0; t < n; t++, at += q) {
+                const int32_t v = k->zero + result[t];
+                y[at] = (y_t)hmdc_clamp(add ? add[at] + v : v, k->lo, k->hi);
             }
         }
     }
