@@ -11,8 +11,7 @@ from hmdc.kernels.base import SUM_BITS, Product
 from hmdc.kernels.softmax import DECAY, STEP
 from hmdc.program import Buffer, Format, View, row_major
 
-DTYPE = {"int8_t": np.int8, "int16_t": np.int16, "int32_t": np.int32, "uint8_t": np.uint8, "uint16_t": np.uint16,
-         "float": np.float32}  # fmt: skip
+BITS = {"int8_t": 8, "int16_t": 16, "int32_t": 32, "float": 32}
 
 
 class Case:
@@ -20,7 +19,7 @@ class Case:
 
     def __init__(self, rng: np.random.Generator, types: dict[str, str]):
         self.rng, self.buffers, self.spread = rng, {}, 2.0
-        self.bits = {name: 8 * DTYPE[t]().itemsize for name, t in types.items()}
+        self.bits = {name: BITS[t] for name, t in types.items()}
         self.integer = "float" not in types.values()
         self.ranges: dict[str, tuple[int, int]] = {}  # contents of buffers whose range is not that of their type
 
@@ -30,9 +29,9 @@ class Case:
     def size(self, most: int = 37) -> int:
         return 1 if self.chance(0.1) else int(self.rng.integers(1, most + 1))
 
-    def columns(self) -> int:
+    def columns(self, most: int = 37) -> int:
         """515 full columns of int16 come within 0.3 % of the end of int32."""
-        return 515 if self.integer and self.chance(0.1) else self.size()
+        return 515 if self.integer and self.chance(0.1) else self.size(most)
 
     def view(self, name: str, *shape: int) -> View:
         """One piece of memory inside a larger buffer, whose other elements must survive."""
@@ -53,8 +52,11 @@ class Case:
         return v
 
     def values(self, lo: int, hi: int, *shape: int) -> np.ndarray:
-        extremes = [[lo], [hi], [lo, hi]][self.rng.integers(3)]
-        return np.resize(extremes, shape) if self.chance() else self.rng.integers(lo, hi, shape, endpoint=True)
+        """Anything, or extremes: all the same, or turn by turn along the first axis or the last."""
+        if self.chance():
+            return self.rng.integers(lo, hi, shape, endpoint=True)
+        extremes = [[lo], [hi], [lo, hi], [hi, lo]][self.rng.integers(4)]
+        return np.resize(extremes, shape) if self.chance() else np.resize(extremes, shape[::-1]).T
 
     def reals(self, *shape: int) -> np.ndarray:
         return np.float32(self.spread * self.rng.normal(size=shape)).astype(np.float64)
@@ -96,7 +98,7 @@ class Case:
         """int8 weights, biases up to the last bit that int32 has room for, and a bound on the sums of each row."""
         w = np.maximum(w, -127).astype(np.int8)
         bound = np.abs(w.reshape(len(w), -1).astype(np.int64)).sum(axis=1) * self.peak(x)
-        room = (INT32_MAX - bound) // int(self.rng.choice([1, 100, 10**6]))
+        room = (INT32_MAX - bound) // int(self.rng.choice([1, 100, 10**6, 2**31]))  # the last: zeros
         bias = np.array([self.values(-r, r, 1)[0] for r in room])
         return w, bias, int(np.max(bound + np.abs(bias)))
 
@@ -176,8 +178,10 @@ def lstm_update(c: Case) -> K.Kernel:
 
 
 def matmul(c: Case) -> K.Kernel:
-    p, q, rows = c.size(3), int(c.rng.choice([1, 1, 2, 3])), c.size(9)
-    columns = c.columns()
+    rows, columns = c.size(40), c.columns(70)
+    if c.chance():  # the gates of a cell
+        return c.product(K.Matmul("k", c.view("x", columns), c.view("y", rows), np.zeros((rows, columns))))
+    p, q = c.size(3), int(c.rng.choice([1, 1, 2, 3]))
     x, y = c.view("x", p * columns * q), c.view("y", p * rows * q)
     return c.product(K.Matmul("k", x, y, np.zeros((rows, columns)), add=c.optional("add", p * rows * q), p=p, q=q))
 
@@ -275,7 +279,7 @@ def table_(c: Case) -> K.Kernel:
     if not c.integer:
         return k
     if c.bits["x"] == 8:
-        return replace(k, knots=c.values(*limits(c.bits["y"]), 256))
+        return replace(k, knots=c.values(*limits(c.bits["y"]), 256).astype(f"int{c.bits['y']}"))
     return replace(k, knots=c.knots(), rq=c.requant(2**16, c.bits["y"]), zero=c.zero("y"), **c.clamp("y"))
 
 

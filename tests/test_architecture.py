@@ -11,6 +11,7 @@ FILES = {str(f.relative_to(ROOT)): f for f in sorted((ROOT / "hmdc").rglob("*.py
 SEES = {
     "errors": set(), "intmath": {"errors"}, "functions": set(), "program": {"intmath"},
     "kernels": {"errors", "intmath", "functions", "program"},
+    "isa": {"intmath", "program", "kernels"}, "target": {"isa"},
     "linear": {"errors", "intmath", "program", "kernels"},
     "cells": {"errors", "functions", "model", "program", "kernels", "build"},
     "simulate": {"program"},

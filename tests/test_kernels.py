@@ -1,160 +1,113 @@
 """Every kernel: its C gives the bits of its numpy truth, under UBSan, for every legal combination of element types.
 
-Registry-driven: a new kernel needs an entry in kernel_cases.CASES.
-Another seed: HMDC_SEED=2 pytest tests/test_kernels.py
+So do, for every instruction set, the calls that a call becomes there: on this machine the C beside the assembly, on
+boards the assembly itself (test_kernels_on_boards.py).  Registry-driven: a new kernel needs an entry in
+kernel_cases.CASES, a new instruction set or variant nothing.  Another seed: HMDC_SEED=2 pytest tests/test_kernels.py
 """
 
-import os
 import re
-import subprocess
 from dataclasses import replace
-from itertools import product
 
-import cffi
 import numpy as np
 import pytest
-from kernel_cases import CASES, DTYPE, Case
+from kernel_c import SAMPLES, SEED, SUBJECTS, Library, Scalars, compile_c, examples, instance_of, needed, source, typed
+from kernel_cases import CASES
 
 from hmdc import kernels as K
+from hmdc.boards import load_boards
+from hmdc.check import check
 from hmdc.errors import HmdcError
-from hmdc.functions import FUNCTIONS, Function
-from hmdc.kernels.base import Const
+from hmdc.isa import ISAS, fit
 from hmdc.paths import RUNTIME_C
 from hmdc.program import Buffer, Env, Format, Program, View, row_major
-from hmdc.runtime import instantiate, math_source
+from hmdc.target import TARGETS
 
-SEED = int(os.environ.get("HMDC_SEED", "1"))
 ROUNDS = 200
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror"]
-COMPILERS = ["gcc", "clang", "arm-none-eabi-gcc"]
-
-
-class Instance:
-    """One C function: a runtime_c file with its types filled in."""
-
-    def __init__(self, kernel: type[K.Kernel], file: str, types: dict[str, str]):
-        self.kernel, self.file, self.types = kernel, file, types
-        self.name, self.text = instantiate(self.file, "t", self.types)
-        parameters = re.search(rf"static void {self.name}\(([^)]*)\)\n{{\n", self.text)[1]
-        views = re.findall(r"(const )?(\w+) \*(\w+)", parameters.split(",", 1)[1])
-        self.const = {name: bool(const) for const, _, name in views}
-        self.elements = {name: c_type for _, c_type, name in views}
-        outside = f"void run_{self.name}({parameters})"
-        self.wrapper = f"{outside} {{ {self.name}({', '.join(['k', *self.elements])}); }}\n"
-        self.cdef = re.search(rf"struct {self.name} {{.*?}};\n", self.text, re.DOTALL)[0] + f"{outside};\n"
-
-    def case(self, rng: np.random.Generator) -> tuple[Case, K.Kernel]:
-        c = Case(rng, self.elements)
-        return c, CASES[self.kernel][0](c)
-
-
-def instances() -> list[Instance]:
-    out = []
-    for kernel, (_, files) in CASES.items():
-        for file, legal in files.items():
-            for bits in product(*legal.values()):
-                out.append(Instance(kernel, file, {p: f"int{b}_t" for p, b in zip(legal, bits)}))
-        out.append(Instance(kernel, f"{kernel.kernel()}_f32", {}))
-    return out
-
-
-INSTANCES = instances()
-every_instance = pytest.mark.parametrize("instance", INSTANCES, ids=lambda i: i.name)
-
-
-def source() -> str:
-    """All instances in one C file, with a wrapper for each that can be called from outside."""
-    code = "".join(i.text + i.wrapper for i in INSTANCES)
-    for f in FUNCTIONS.values():
-        name = f.c.replace("hmdc_", "t_")
-        code += f"float run_{name}(float x) {{ return {name}(x); }}\n"
-    return f"#include <math.h>\n#include <stdint.h>\n{math_source('t', [code])}\n{code}"
-
-
-def compile_c(*command) -> None:
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+every_isa = pytest.mark.parametrize("isa", ISAS, scope="module")
 
 
 @pytest.fixture(scope="module")
-def c(tmp_path_factory):
-    """cffi interface and library of all instances; undefined behavior ends the process."""
-    folder = tmp_path_factory.mktemp("kernels")
-    (folder / "all.c").write_text(source())
-    sanitize = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
-    compile_c("gcc", "-O1", "-shared", "-fPIC", *sanitize, folder / "all.c", "-o", folder / "all.so", "-lm")
-    ffi = cffi.FFI()
-    ffi.cdef("".join(i.cdef for i in INSTANCES))
-    ffi.cdef("".join(f"float run_{f.c.replace('hmdc_', 't_')}(float);" for f in FUNCTIONS.values()))
-    return ffi, ffi.dlopen(str(folder / "all.so"))
+def library(isa, tmp_path_factory) -> Library:
+    return Library(isa, list(needed(isa, ROUNDS)), tmp_path_factory.mktemp(isa))
 
 
-def constants(ffi, lib, instance: Instance, fields: dict):
-    """The filled C struct, and the arrays that it points to."""
-    k, alive = ffi.new(f"struct {instance.name} *"), []
-    for name, member in ffi.typeof(k[0]).fields:
-        value = fields[name].values if isinstance(fields[name], Const) else fields[name]
-        if isinstance(value, np.ndarray):
-            a = np.ascontiguousarray(value, DTYPE[member.type.item.cname])
-            assert a.dtype == np.float32 or (a == value).all()
-            alive.append(a)
-            value = ffi.cast(member.type, a.ctypes.data)
-        elif isinstance(value, Function):
-            value = ffi.addressof(lib, value.c.replace("hmdc_", "run_t_"))
-        setattr(k, name, ffi.NULL if value is None else value)
-    return k, alive
-
-
-def call_c(ffi, lib, instance: Instance, kernel: K.Kernel, memory: dict[str, np.ndarray]) -> None:
-    k, _alive = constants(ffi, lib, instance, kernel.fields())
-    at = lambda v: memory[v.buf].ctypes.data + v.offset * memory[v.buf].itemsize
-    pointer = lambda name, v: ffi.NULL if v is None else ffi.cast(f"{instance.elements[name]} *", at(v))
-    getattr(lib, f"run_{instance.name}")(k, *(pointer(*item) for item in kernel.views().items()))
-
-
-@every_instance
-def test_c_is_numpy(c, instance):
-    for seed in range(SEED, SEED + ROUNDS):
-        print(f"{instance.name}: HMDC_SEED={seed}")
-        case, kernel = instance.case(np.random.default_rng(seed))
-        assert kernel.c_kernel(not case.integer) == instance.file
-        env = Env(Program(case.buffers), 2, case.integer)
-        for name, b in case.buffers.items():
-            env.arrays[name][:] = case.contents(b, 2)
-        memory = [{n: a[s].astype(DTYPE[instance.elements[n]]) for n, a in env.arrays.items()} for s in range(2)]
-        kernel.run(env)
-        for s in range(2):
-            call_c(*c, instance, kernel, memory[s])
+@every_isa
+@pytest.mark.parametrize("subject", SUBJECTS, ids=str)
+def test_c_is_numpy(isa, subject, library):
+    for e in examples(subject, ROUNDS):
+        print(f"HMDC_SEED={e.seed}: {e.call}")
+        fitted = check(fit(e.program, ISAS[isa]))
+        truth, env = e.env(e.program), e.env(fitted)
+        memory = [
+            {n: a[s].astype(typed(fitted, fitted.buffers[n])) for n, a in env.arrays.items()} for s in range(SAMPLES)
+        ]
+        truth.run(e.program.functions["run"])
+        env.run(fitted.functions["run"])
+        assert all((env.arrays[name] == want).all() for name, want in truth.arrays.items()), fitted.functions
+        for s in range(SAMPLES):
+            for call in fitted.calls():
+                library.call(instance_of(call, fitted, isa), call, memory[s])
             for name, got in memory[s].items():
-                want = env.arrays[name][s]
-                same = (
-                    (got == want).all() if case.integer else np.allclose(got, want, rtol=1e-6, atol=4e-6)
-                )  # terms reach 8
-                assert same, f"{name} differs: {kernel}"
+                assert same(fitted, got, env.arrays[name][s]), f"{name} differs: {fitted.functions}"
 
 
-@every_instance
-def test_struct_and_arguments(c, instance):
-    _, kernel = instance.case(np.random.default_rng(SEED))
-    assert [name for name, _ in c[0].typeof(f"struct {instance.name}").fields] == list(kernel.fields())
-    assert list(instance.const) == list(kernel.views())
-    assert instance.const == {name: name not in kernel.WRITES for name in kernel.views()}
-    if not instance.file.endswith("_f32"):
-        assert list(instance.types) == list(kernel.TYPES)
-    assert "hmdc_" not in instance.text and not re.search(r"\b[a-z]_t\b", instance.text)
+def same(program: Program, got: np.ndarray, want: np.ndarray) -> bool:
+    if program.precision == "float32":
+        return np.allclose(got, want, rtol=1e-6, atol=4e-6)  # terms reach 8
+    return bool((got == want).all())
+
+
+@every_isa
+def test_struct_and_arguments(isa, library):
+    for i, call in needed(isa, ROUNDS).items():
+        assert [name for name, _ in library.ffi.typeof(f"struct {i.name}").fields] == list(call.fields()), i.name
+        assert i.const == {name: name not in call.WRITES for name in call.views()}
+        assert list(i.const) == list(call.views()), i.name
+        if not i.file.endswith("_f32"):
+            assert list(i.types) == list(call.TYPES)
+        assert not re.search(r"hmdc_|HMDC_|\b[a-z]_t\b", source([i], isa)), i.name
 
 
 def test_every_kernel_and_file_has_cases():
     assert set(CASES) == set(K.KERNELS)
-    assert {i.file for i in INSTANCES} == {f.stem for f in RUNTIME_C.glob("*.c")}
+    assert {s.instance.file for s in SUBJECTS} == {f.stem for f in RUNTIME_C.glob("*.c")}
+    assert {f.name for f in RUNTIME_C.iterdir() if f.is_dir()} <= set(ISAS)
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
-def test_no_warnings(compiler, tmp_path):
-    (tmp_path / "all.c").write_text(source())
-    compile_c(compiler, *FLAGS, "-O2", "-c", tmp_path / "all.c", "-o", tmp_path / "all.o")
-    # each file alone, through its preamble
-    compile_c(compiler, *FLAGS, "-Wno-unused-function", "-fsyntax-only", *sorted(RUNTIME_C.glob("*.c")))
+@every_isa
+def test_every_file_of_an_instruction_set_is_called(isa):
+    assert {f.stem for f in (RUNTIME_C / isa).glob("*.c")} <= {i.file for i in needed(isa, ROUNDS)}
+    assert {f.suffix for f in (RUNTIME_C / isa).glob("*")} <= {".c", ".h"}
+
+
+def compilers() -> dict[str, tuple]:
+    """Name -> (instruction set, command); the assembly is used on the boards of its instruction set alone."""
+    out = {f"{cc}, {isa}": (isa, [cc]) for isa in ISAS for cc in ("gcc", "clang")}
+    out["arm-none-eabi-gcc"] = "portable", ["arm-none-eabi-gcc"]
+    for target in TARGETS.values():
+        for asm in (0, 1) if target.board else ():
+            flags = [*load_boards()[target.board].cflags, f"-DT_ASM={asm}"]
+            out[f"{target.board}, {('plain C', 'assembly')[asm]}"] = target.kernels, ["arm-none-eabi-gcc", *flags]
+    return out
+
+
+@pytest.mark.parametrize("isa, command", compilers().values(), ids=list(compilers()))
+def test_no_warnings(isa, command, tmp_path):
+    instances = list(needed(isa, ROUNDS))
+    (tmp_path / "all.c").write_text(source([*instances, Scalars], isa))
+    compile_c(*command, *FLAGS, "-O2", "-c", tmp_path / "all.c", "-o", tmp_path / "all.o")
+    alone = {i.file: i for i in instances}  # with the helpers that this file needs, and no others
+    for name, i in alone.items():
+        (tmp_path / f"{name}.c").write_text(source([i], isa))
+    compile_c(*command, *FLAGS, "-fsyntax-only", *(tmp_path / f"{name}.c" for name in alone))
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "arm-none-eabi-gcc"])
+def test_files_can_be_linted_alone(compiler):
+    """Through their preambles."""
+    files = sorted(RUNTIME_C.glob("*.c"))
+    compile_c(compiler, *FLAGS, "-Wno-unused-function", "-fsyntax-only", *files)
 
 
 def test_sums_that_leave_int32_are_split():
