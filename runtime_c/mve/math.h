@@ -167,8 +167,8 @@ static inline void hmdc_quad(struct hmdc_quads *q, int32_t sum[4], int wide)
     "b 40b\n"
 /* q0 = the sums, q1 = their multipliers. */
 #define HMDC_QUADS_VECTOR \
-    "vmov q0[2], q0[0], r4, r0\n" \
-    "vmov q0[3], q0[1], r6, r2\n" \
+    "vmov d0, r0, r2\n" \
+    "vmov d1, r4, r6\n" \
     "vldrw.u32 q1, [r8], #16\n"
 #endif
 
