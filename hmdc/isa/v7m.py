@@ -86,11 +86,8 @@ class Cross(Kernel):
     columns: int
     q: int
 
+    FILE = "cross"
     TYPES = ()
-
-    @classmethod
-    def kernel(cls) -> str:
-        return "cross"
 
     def run(self, env: Env) -> None:
         x = env.view(self.x).reshape(-1, self.p, self.columns, self.q).swapaxes(2, 3)
@@ -146,7 +143,8 @@ class Crossed(Matmul):
         pairs = np.stack([*unpair(pairs[..., 0]), *unpair(pairs[..., 2])], -1).reshape(x.shape)
         return np.where(words[..., :1] == PAIRS, pairs, x)[..., :columns].swapaxes(2, 3)
 
-    def biases(self, multiple: int = 1) -> np.ndarray:
+    def starts(self, multiple: int = 1) -> np.ndarray:
+        """Where the sums start, for every row of whole groups of `multiple` rows."""
         bias = np.zeros(len(self.w)) if self.bias is None else self.bias
         return np.pad(bias, (0, -len(bias) % multiple)).astype(np.int32)
 
@@ -162,14 +160,12 @@ class Crossed(Matmul):
 class MatmulCross(Crossed):
     """Any y.                                                                     C: runtime_c/v7m/matmul_cross.c"""
 
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_cross"
+    FILE = "matmul_cross"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = self.rq.mult.astype(np.int32)
-        return {"weights": self.packed(), "bias": self.biases(4), "mult": mult, "mult_step": int(mult.size > 1),
+        return {"weights": self.packed(), "bias": self.starts(4), "mult": mult, "mult_step": int(mult.size > 1),
                 "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows, "columns": columns,
                 "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
@@ -177,17 +173,14 @@ class MatmulCross(Crossed):
 class MatmulGates(Crossed):
     """One vector to the whole range of int16, no left shift.                     C: runtime_c/v7m/matmul_gates.c"""
 
+    FILE = "matmul_gates"
     READS = ("x", "start")
     TYPES = ()
-
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_gates"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = np.broadcast_to(self.rq.mult, (rows,))
-        return {"weights": self.packed(), "bias": None if self.start else self.biases(),
+        return {"weights": self.packed(), "bias": None if self.start else self.starts(),
                 "mult": np.pad(mult, (0, -rows % 4)).astype(np.int32), "rows": rows, "columns": columns}  # fmt: skip
 
 
@@ -205,6 +198,8 @@ def crossed(f: Fitting, call: Matmul) -> View:
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     if f.bits(call.x) != 8 or call.w.min(initial=0) < -127:
+        return None
+    if call.bias is not None and call.bias.ndim > 1:
         return None
     x = crossed(f, call)
     vector = call.add is None and call.p == call.q == 1 and call.zero == 0
