@@ -7,12 +7,28 @@ from pathlib import Path
 
 from . import cycles
 from .boards import Origin, disassembly, execute, gcc_version, model_flags, origins, sizes
+from .compiler import Build, retarget
 from .errors import HmdcError
 from .firmware import TIMEOUT, board, build_firmware, main_source
 from .program import Program
+from .target import fitting
 
 MEASURED_STEPS = 64
 TOP_LINES = 15
+
+
+def measure(build: Build, name: str, breakdown: bool = False, as_built: bool = False) -> dict:
+    """bench_board of the network on that board, as C for the board's core.  "target": the one it was generated for.
+
+    The assembly of another instruction set is left out by the preprocessor: the plain C beside it would run, which says
+    nothing about the core.  So the network is rendered again where that is the case, unless `as_built`.
+    """
+    board(name)  # an unknown one is told first
+    target = build.report["target"] if as_built else fitting(build.report["target"], name)
+    with tempfile.TemporaryDirectory(prefix="hmdc-target-") as scratch:
+        if target != build.report["target"]:
+            build = retarget(build, target, Path(scratch) / "build")
+        return {"target": target, **bench_board(name, build.program, build.source, breakdown)}
 
 
 def bench_board(name: str, program: Program, source: Path, breakdown: bool = False) -> dict:
@@ -77,7 +93,7 @@ def _share(key: str, name: str, count: int, total: int) -> dict:
 
 def tables(name: str, boards: dict[str, dict], earlier: dict[str, dict] | None = None) -> list[tuple[str, list[dict]]]:
     """What to show: titles and rows of the figures, of the breakdowns and of the change since `earlier`."""
-    apart = ("core", "flags", "gcc", "breakdown")  # shown elsewhere: the table should fit 80 columns
+    apart = ("target", "core", "flags", "gcc", "breakdown")  # shown elsewhere: the table should fit 80 columns
     figures = [{"board": place} | {_heading(k): v for k, v in b.items() if k not in apart}
                for place, b in boards.items()]  # fmt: skip
     what = "instructions are exact, cycles an estimate (zero wait states, no stalls)"
@@ -95,15 +111,23 @@ def _heading(key: str) -> str:
     return "cycles (estimate)" if key == "cycles_estimate" else key.removesuffix("_bytes").replace("_", " ")
 
 
-def notes(boards: dict[str, dict], earlier: dict[str, dict] | None = None) -> list[str]:
-    """What to say below the tables: how the C was compiled, then and now."""
-    lines = [f"{name}: arm-none-eabi-gcc {b['gcc']} {b['flags']}" for name, b in boards.items()]
+def notes(boards: dict[str, dict], earlier: dict[str, dict] | None = None, built: str | None = None) -> list[str]:
+    """What to say below the tables: how the C was compiled, then and now.  built: the target of the build."""
+    lines = [f"{name}: {_compiled(b)}" for name, b in boards.items()]
+    if others := [name for name, b in boards.items() if built and b["target"] != built]:
+        lines.append(f"the build is for {built}: generated again for {', '.join(others)}; "
+                     "--as-built measures the files as they are")  # fmt: skip
     for name, b in boards.items() if earlier is not None else ():
         if name not in earlier:
             lines.append(f"{name}: no earlier figures")
-        elif any(earlier[name].get(key) != b[key] for key in ("gcc", "flags")):
-            lines.append(f"{name}: earlier figures are of {earlier[name].get('gcc')} {earlier[name].get('flags')}")
+        elif _compiled(earlier[name]) != _compiled(b):
+            lines.append(f"{name}: earlier figures are of {_compiled(earlier[name])}")
     return lines
+
+
+def _compiled(figures: dict) -> str:
+    target, gcc, flags = (figures.get(key, "unknown") for key in ("target", "gcc", "flags"))
+    return f"C for {target}, arm-none-eabi-gcc {gcc} {flags}"
 
 
 def read_figures(path: Path) -> dict[str, dict]:

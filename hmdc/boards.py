@@ -326,7 +326,7 @@ def _functions(elf: Path) -> list[tuple[int, str]]:
 
 
 def _lines(elf: Path, model: range) -> list[tuple[int, int]]:
-    """(address, line of the model's C file), in ascending order; its headers hold no code."""
+    """(address, line of the model's C file), in ascending order; what arm_mve.h does belongs to the line before."""
     from elftools.elf.elffile import ELFFile
 
     with elf.open("rb") as stream:
@@ -337,7 +337,7 @@ def _lines(elf: Path, model: range) -> list[tuple[int, int]]:
     for state in states:
         if state.end_sequence:
             sequences.append([])
-        elif state.line:
+        elif state.line and state.file <= 1:  # the C file itself: 1, since DWARF 5 also 0
             sequences[-1].append((state.address, state.line))
     # Functions that the linker dropped are left at address 0, where they would overlap with others.
     return [entry for sequence in sorted(s for s in sequences if s and s[0][0] in model) for entry in sequence]

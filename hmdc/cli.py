@@ -312,16 +312,18 @@ def run(build, data_file, out, place, limit) -> None:
 @on_option
 @json_option
 @click.option("--breakdown", is_flag=True, help="Where the instructions of a step go, by function and source line.")
+@click.option("--as-built", is_flag=True, help="Measure the files of DIR on every board, for whatever core they are.")
 @click.option("--against", "earlier", type=click.Path(path_type=Path), metavar="F.json",
               callback=lambda _ctx, _param, path: path and bench.read_figures(path),
               help="Compare with an earlier --json.")  # fmt: skip
-def bench_command(build, places, json_file, breakdown, earlier) -> None:
+def bench_command(build, places, json_file, breakdown, as_built, earlier) -> None:
     """Count instructions exactly and measure code, RAM and stack on emulated boards.
 
     \b
     hmdc bench build/kws --on all --json before.json
     hmdc bench build/kws --on all --against before.json
 
+    On a core with other instructions than the build's target has, the network is generated again for that core.
     Instructions are not cycles: wait states, unaligned loads and dual issue are invisible to the emulator.
     Cycles of one step (or run) are an estimate, for Cortex-M0, M3 and M4: zero wait states, no stalls.
     """
@@ -331,11 +333,11 @@ def bench_command(build, places, json_file, breakdown, earlier) -> None:
     boards = {}
     for place in places or (TARGETS[build.report["target"]].board or "mps2-an386",):
         with progress(f"measuring on {place}"):
-            boards[place] = bench.bench_board(place, build.program, build.source, breakdown)
+            boards[place] = bench.measure(build, place, breakdown, as_built)
     write_json(json_file, {"boards": boards})
     for title, rows in bench.tables(build.name, boards, earlier):
         say(table(title, rows))
-    for note in bench.notes(boards, earlier):
+    for note in bench.notes(boards, earlier, build.report["target"]):
         say(note)
 
 

@@ -77,12 +77,26 @@ def compile(
     maps = recipe.decompose(assignments, moments, given)
     lowered = lambda joint: check(lower(network, maps, precision, mode, joint))
     program, chosen = _integers(lowered, joinable(network, maps), samples)
-    program = check(fit(program, TARGETS[target].isa))
-    files, report = _generate(network, assignments, maps, program, name, target)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
                "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
-    _write(Path(out), name, files, report, network, options, recipe.factors(assignments, maps))
-    return Build(Path(out), name, network, program, report)
+    return _emit(Path(out), program, options, network, assignments, maps)
+
+
+def retarget(build: Build, target: str, out: str | Path) -> Build:
+    """Write to OUT what compile would have written for another target: the same bits from other instructions."""
+    _known("target", target, TARGETS)
+    _writable(Path(out))
+    program, options, *parts = _read(build.path)
+    return _emit(Path(out), program, options | {"target": target}, *parts)
+
+
+def _emit(out: Path, program: Program, options: dict, network: Model, assignments, maps) -> Build:
+    """The last steps, which alone know the target.  program: fitted to none."""
+    name, target = options["name"], options["target"]
+    program = check(fit(program, TARGETS[target].isa))
+    files, report = _generate(network, assignments, maps, program, name, target)
+    _write(out, name, files, report, network, options, recipe.factors(assignments, maps))
+    return Build(out, name, network, program, report)
 
 
 def _integers(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[Program, dict]:
@@ -112,12 +126,24 @@ def load(path: str | Path) -> Build:
 
 
 def _restore(path: Path) -> Build:
-    options = json.loads((path / PRIVATE / "build").read_text())
-    if options["version"] != __version__:
-        raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
+    program, options, network, *_ = _read(path)
     name = prefix(options["name"])
     report = json.loads((path / f"{name}.json").read_text())
     _known("target", report["target"], TARGETS)
+    program = check(fit(program, TARGETS[options["target"]].isa))
+    build = Build(path, name, network, program, report)
+    if report["ram_bytes"] != state_bytes(program, place(program)):
+        raise HmdcError(f"{path / name}.json is not the one that was compiled; run hmdc compile again")
+    if not build.source.is_file():
+        raise HmdcError(f"{build.source} is missing; run hmdc compile again")
+    return build
+
+
+def _read(path: Path) -> tuple[Program, dict, Model, dict, dict]:
+    """What compile kept: the program before it was fitted to a target, options, network, assignments and maps."""
+    options = json.loads((path / PRIVATE / "build").read_text())
+    if options["version"] != __version__:
+        raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
     grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
     network = Model.restore(path / PRIVATE / "model.npz")
     nodes = {n.name: n for n in network.nodes}
@@ -127,13 +153,7 @@ def _restore(path: Path) -> Build:
     floats = check(lower(network, maps, options["precision"], options["mode"], tuple(options["joint"])))
     slim = widths.narrow(floats, tuple(options["narrow"]))
     program = floats if options["precision"] == "float32" else check(quantize(slim, grid))
-    program = check(fit(program, TARGETS[options["target"]].isa))
-    build = Build(path, name, network, program, report)
-    if report["ram_bytes"] != state_bytes(program, place(program)):
-        raise HmdcError(f"{path / name}.json is not the one that was compiled; run hmdc compile again")
-    if not build.source.is_file():
-        raise HmdcError(f"{build.source} is missing; run hmdc compile again")
-    return build
+    return program, options, network, assignments, maps
 
 
 def _known(option: str, value: str, known) -> None:

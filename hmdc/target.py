@@ -33,3 +33,13 @@ TARGETS: dict[str, Target] = {
         Target("generic", "any 32-bit core", "portable", None),
     )
 }
+
+
+def fitting(target: str, board: str) -> str:
+    """The target whose C a board should run to measure a network that was compiled for `target`.
+
+    That is the same one where the core has its instructions, and for plain C; otherwise the board's own.
+    """
+    own = next((t for t in TARGETS.values() if t.board == board), TARGETS[target])
+    same = TARGETS[target].board is None or TARGETS[target].kernels == own.kernels
+    return target if same else own.name

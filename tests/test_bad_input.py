@@ -160,7 +160,7 @@ CASES = [
     # options
     ("name", nothing, GOOD + " --name a-b", "--name 'a-b' cannot prefix C symbols; try --name a_b"),
     ("name of a header", nothing, GOOD + " --name math", "try --name math_"),
-    ("target", nothing, GOOD + " --target z80", "--target z80: unknown; known are cortex-m4"),
+    ("target", nothing, GOOD + " --target z80", "--target z80: unknown; known are cortex-m0, .*cortex-m4, "),
     ("precision", nothing, GOOD + " --precision int4", "--precision int4: unknown; known are int8, int16, float32"),
     ("mode", nothing, GOOD + " --mode fast", "--mode fast: unknown; known are auto, stream, sequence"),
     ("option", nothing, GOOD + " --fast", "No such option.*--fast.*; see hmdc compile --help"),

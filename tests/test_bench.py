@@ -11,6 +11,7 @@ import hmdc
 from hmdc import bench
 from hmdc.boards import load_boards
 from hmdc.cli import main
+from hmdc.compiler import retarget
 
 FIGURES = {"instructions_per_step", "instructions_per_sequence", "code_bytes", "const_bytes", "ram_bytes",
            "stack_bytes"}  # fmt: skip
@@ -58,13 +59,17 @@ def test_all_boards_and_change(build, tmp_path):
     assert estimated == {"cortex-m0", "cortex-m3", "cortex-m4"} and "cycles" in text and "(estimate)" in text
     assert all(b["cycles_estimate"] is None or 1 < b["cycles_estimate"] / b["instructions_per_step"] < 3
                for b in earlier.values())  # fmt: skip
+    targets = ["cortex-m0", "cortex-m3", "cortex-m4", "cortex-m4", "cortex-m4", "cortex-m55"]  # M7, M33: as M4
+    assert sorted(b["target"] for b in earlier.values()) == targets
+    assert "the build is for cortex-m4: generated again for microbit, mps2-an385, mps3-an547; --as-built" in text
     assert all(b.keys() >= FIGURES and b["gcc"][0].isdigit() for b in earlier.values())
     earlier["microbit"] |= {"code_bytes": 2 * earlier["microbit"]["code_bytes"], "ram_bytes": 0, "gcc": "0.1"}
     del earlier["mps3-an547"]
     old.write_text(json.dumps({"boards": earlier}))
     text = command(folder, "--on", "microbit", "--on", "mps2-an386", "--on", "mps3-an547", "--breakdown",
                    "--against", old, "--json", new)  # fmt: skip
-    assert "by source line" in text and "microbit: earlier figures are of 0.1" in text
+    assert "by source line" in text
+    assert "microbit: earlier figures are of C for cortex-m0, arm-none-eabi-gcc 0.1" in text
     assert "mps3-an547: no earlier figures" in text
     boards = json.loads(new.read_text())["boards"]
     rows = {(r["board"], r["figure"]): (r["old"], r["new"], r["change"]) for r in bench.compare(earlier, boards)}
@@ -73,6 +78,32 @@ def test_all_boards_and_change(build, tmp_path):
     numbers = {k for k, v in boards["mps2-an386"].items() if isinstance(v, int)}
     assert len([1 for board, _ in rows if board == "mps2-an386"]) == len(numbers)
     assert {change for (board, _), (*_, change) in rows.items() if board == "mps2-an386"} == {"+0.0 %"}
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m55", "generic"])
+@pytest.mark.parametrize("compress", [(), ("lowrank(rank=1)",)])
+def test_retarget_is_compile(target, compress, tmp_path):
+    """The files are those that compile writes for the other target, those that load reads included."""
+    (tmp_path / "m.onnx").write_bytes(network().SerializeToString())
+    np.savez(tmp_path / "c.npz", **samples())
+    options = {"calibration": tmp_path / "c.npz", "compress": compress}
+    build = hmdc.compile(tmp_path / "m.onnx", tmp_path / "b", **options)
+    wanted = hmdc.compile(tmp_path / "m.onnx", tmp_path / "wanted", target=target, **options)
+    retarget(build, target, tmp_path / "got")
+    for path in (p for p in wanted.path.iterdir() if p.is_file()):
+        assert (tmp_path / "got" / path.name).read_text() == path.read_text()
+    assert hmdc.load(tmp_path / "got").report == wanted.report
+
+
+@pytest.mark.parametrize("build", ["auto"], indirect=True)
+def test_as_built(build, tmp_path):
+    """The C of another core is measured only when asked for; plain C is the same for every core."""
+    text = command(build.path, "--on", "microbit", "--as-built", "--json", tmp_path / "b.json")
+    plain = json.loads((tmp_path / "b.json").read_text())["boards"]["microbit"]
+    assert plain["target"] == "cortex-m4" and "C for cortex-m4" in text and "generated again" not in text
+    assert plain != bench.measure(build, "microbit")
+    generic = retarget(build, "generic", tmp_path / "generic")
+    assert bench.measure(generic, "microbit")["target"] == "generic"
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"boards": []}', '{"boards": {"a": 1}}', '{"boards": {"a": {}}}', "["])

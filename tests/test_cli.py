@@ -12,7 +12,9 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from hmdc.boards import load_boards
 from hmdc.cli import main
+from hmdc.target import TARGETS
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 MODEL, CALIBRATION = EXAMPLES / "vowels_gru.onnx", EXAMPLES / "vowels_calibration.npz"
@@ -112,7 +114,7 @@ def test_bench(tmp_path, mode):
     text = hmdc("bench", tmp_path / "b", "--on", "mps2-an386", "--json", tmp_path / "b.json")
     (name, board), = json.loads((tmp_path / "b.json").read_text())["boards"].items()  # fmt: skip
     assert name == "mps2-an386" and name in text and "-mcpu=cortex-m4" in text
-    assert board.keys() == {"core", "flags", "gcc", "instructions_per_step", "instructions_per_sequence",
+    assert board.keys() == {"target", "core", "flags", "gcc", "instructions_per_step", "instructions_per_sequence",
                             "cycles_estimate", "code_bytes", "const_bytes", "ram_bytes", "stack_bytes"}  # fmt: skip
     assert (board["instructions_per_step"] is None) == (mode == "sequence")
     assert (board["instructions_per_sequence"] is None) == (mode == "stream")
@@ -136,7 +138,8 @@ def test_steps_and_shape(tmp_path):
 def test_targets(tmp_path):
     text = hmdc("targets", "--json", tmp_path / "t.json")
     rows = json.loads((tmp_path / "t.json").read_text())
-    assert rows[0]["target"] == "cortex-m4" and all(row["target"] in text for row in rows)
+    assert [row["target"] for row in rows] == list(TARGETS) and all(row["target"] in text for row in rows)
+    assert {row["board"] for row in rows} == {None, *load_boards()}  # no board is forgotten
 
 
 def test_version_and_help():
