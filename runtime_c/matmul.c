@@ -8,9 +8,10 @@
 
 struct hmdc_matmul {
     const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
+    const int32_t *bias;   /* [rows], with bias_each [p, rows, q], or null */
     const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
     int32_t mult_step, shift;
+    int32_t bias_each;
     int32_t p, rows, columns, q;
     int32_t zero, lo, hi;
 };
@@ -28,7 +29,7 @@ static void hmdc_matmul(const struct hmdc_matmul *k, const x_t *x, const int32_t
             for (int32_t j = 0; j < q; j++) {
                 int32_t sum[4];
                 for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = bias ? bias[r + t] : 0;
+                    sum[t] = bias ? bias[k->bias_each ? (r + t) * q + j : r + t] : 0;
                 }
                 if (tile == 4) {
                     const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
@@ -56,5 +57,6 @@ static void hmdc_matmul(const struct hmdc_matmul *k, const x_t *x, const int32_t
             w += tile * columns;
         }
         x += columns * q;
+        bias += k->bias_each ? rows * q : 0;
     }
 }

@@ -5,7 +5,8 @@
 
 struct hmdc_matmul_f32 {
     const float *weights; /* [rows, columns] */
-    const float *bias;    /* [rows], or null */
+    const float *bias;    /* [rows], with bias_each [p, rows, q], or null */
+    int32_t bias_each;
     int32_t p, rows, columns, q;
     float lo, hi;
 };
@@ -24,7 +25,7 @@ static void hmdc_matmul_f32(const struct hmdc_matmul_f32 *k, const float *x, con
             for (int32_t j = 0; j < q; j++) {
                 float sum[4];
                 for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = bias ? bias[r + t] : 0.0f;
+                    sum[t] = bias ? bias[k->bias_each ? (r + t) * q + j : r + t] : 0.0f;
                 }
                 if (tile == 4) {
                     const float *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
@@ -52,5 +53,6 @@ static void hmdc_matmul_f32(const struct hmdc_matmul_f32 *k, const float *x, con
             w += tile * columns;
         }
         x += columns * q;
+        bias += k->bias_each ? rows * q : 0;
     }
 }

@@ -51,9 +51,15 @@ class Widened(Matmul):
         x = env.view(self.x).reshape(-1, self.p, self.q, up(k, 4))
         return x[..., :k].swapaxes(2, 3)
 
-    def biases(self, multiple: int = 1) -> np.ndarray:
+    def starts(self, multiple: int = 1) -> np.ndarray:
+        """Biases by row, [rows] or [p, q, rows]; rows filled up to a multiple."""
         bias = np.zeros(len(self.w)) if self.bias is None else self.bias
-        return np.pad(bias, (0, -len(bias) % multiple)).astype(np.int32)
+        bias = bias if bias.ndim == 1 else bias.swapaxes(1, 2)
+        return np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, -bias.shape[-1] % multiple)]).astype(np.int32)
+
+    @property
+    def bias_each(self) -> int:
+        return int(self.bias is not None and self.bias.ndim == 3)
 
     def multipliers(self) -> np.ndarray:
         """One for each row of the groups of 4."""
@@ -83,8 +89,8 @@ class MatmulPairs(Widened):
         rows, columns = self.w.shape
         one = self.rq.mult.size == 1
         mult = np.resize(self.rq.mult, 4) if one else self.multipliers()
-        return {"weights": pairs(self.w), "bias": self.biases(4), "mult": mult.astype(np.int32),
-                "mult_step": -16 if one else 0, "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows,
+        return {"weights": pairs(self.w), "bias": self.starts(4), "mult": mult.astype(np.int32),
+                "mult_step": -16 if one else 0, "shift": self.rq.shift, "bias_each": self.bias_each, "p": self.p, "q": self.q, "rows": rows,
                 "columns": up(columns, 4), "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
 
@@ -97,7 +103,7 @@ class MatmulSums(Widened):
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
-        return {"weights": pairs(self.w), "bias": self.biases(), "mult": self.multipliers(),
+        return {"weights": pairs(self.w), "bias": self.starts(), "mult": self.multipliers(),
                 "shift": self.rq.shift, "rows": rows, "columns": up(columns, 4)}  # fmt: skip
 
 
@@ -129,14 +135,51 @@ class MatmulGates(Widened):
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
-        own = {"weights": pairs(self.w), "bias": None if self.start else self.biases(), "mult": self.multipliers()}
+        own = {"weights": pairs(self.w), "bias": None if self.start else self.starts(), "mult": self.multipliers()}
         if self.first is None:
             return own | {"x_shift": 0, "rows": rows, "columns": up(columns, 4), "h_columns": 0}
         both = [pairs(w).reshape(up(rows, 4) // 4, -1) for w in (self.first.w, self.w)]
         mults = [call.multipliers().reshape(-1, 4) for call in (self.first, self)]
-        return {"weights": np.hstack(both).ravel(), "bias": self.first.biases(), "mult": np.hstack(mults).ravel(),
+        return {"weights": np.hstack(both).ravel(), "bias": self.first.starts(), "mult": np.hstack(mults).ravel(),
                 "x_shift": self.first.rq.shift, "rows": rows, "columns": up(self.first.w.shape[1], 4),
                 "h_columns": up(columns, 4)}  # fmt: skip
+
+
+def halves(w: np.ndarray) -> np.ndarray:
+    """int8 [rows, columns] -> words: two rows at a time, of these 4 columns at a time, in the order 0, 2, 1, 3."""
+    rows, columns = up(w.shape[0], 2), up(w.shape[1], 4)
+    full = np.zeros((rows, columns), np.int8)
+    full[: w.shape[0], : w.shape[1]] = w
+    words = full.reshape(rows // 2, 2, columns // 4, 4)[..., [0, 2, 1, 3]].transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(words).view("<u4").ravel()
+
+
+class MatmulHalves(Widened):
+    """16-bit x.                                                                  C: runtime_c/dsp/matmul_halves.c"""
+
+    FILE = "matmul_halves"
+
+    def fields(self) -> dict:
+        mult = self.rq.mult.astype(np.int32)
+        return {"weights": halves(self.w), "bias": None if self.bias is None else self.bias.astype(np.int32),
+                "mult": mult, "mult_step": int(mult.size > 1), "shift": self.rq.shift, "bias_each": self.bias_each,
+                "p": self.p, "q": self.q, "rows": len(self.w), "columns": up(self.w.shape[1], 4),
+                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
+
+
+class MatmulColumns(Widened):
+    """Two vectors of 5 to 8 values, one multiplier, the whole range of int16.     C: runtime_c/dsp/matmul_columns.c"""
+
+    FILE = "matmul_columns"
+    READS = ("x",)
+    TYPES = ()
+
+    def fields(self) -> dict:
+        rows = len(self.w)
+        weights = halves(np.pad(self.w, [(0, rows % 2), (0, 0)])).reshape(-1, 2, 2).swapaxes(1, 2).reshape(-1, 2)
+        starts = np.broadcast_to(self.starts().reshape(-1, rows), (2, rows)).T
+        stream = np.hstack([weights[:rows], np.ascontiguousarray(starts).view("<u4")])
+        return {"rows": stream.ravel(), "words": stream.size, "mult": int(self.rq.mult[0])}
 
 
 def widened(f: Fitting, call: Matmul) -> View:
@@ -152,17 +195,25 @@ def widened(f: Fitting, call: Matmul) -> View:
     return f.operand(call.x, f"wide {call.p} {call.q}", make)
 
 
-def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
-    if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
-        return None
+def whole_range(f: Fitting, call: Matmul) -> bool:
+    """Whether y is int16, saturates only there, and is nothing but the requantized sums."""
+    bounds = (call.zero, call.lo, call.hi) == (0, *limits(16))
+    return f.bits(call.y) == 16 and bounds and call.rq.shift == 0 and call.add is None
+
+
+def matmul(f: Fitting, call: Matmul) -> list[Kernel]:
     x = widened(f, call)
-    vector = call.add is None and call.p == call.q == 1 and call.zero == 0
-    if vector and f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
+    if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
+        two = call.q == 2 and call.p == 1 and 4 < call.w.shape[1] <= 8 and call.rq.mult.size == 1
+        kind = MatmulColumns if two and whole_range(f, call) else MatmulHalves
+        return [become(kind, call, x=x)]
+    vector = call.p == call.q == 1
+    if vector and whole_range(f, call):
         first = f.take(MatmulSums, call.start) if call.start else None
         if first is None:
             return [become(MatmulGates, call, x=x)]
         return [become(MatmulGates, call, x=first.x, h=x, first=first, start=None)]
-    if vector and f.bits(call.y) == 32 and call.start is None and call.never_saturates():
+    if vector and f.bits(call.y) == 32 and not (call.add or call.start) and call.zero == 0 and call.never_saturates():
         return [become(MatmulSums, call, x=x)]
     return [become(MatmulPairs, call, x=x)]
 

@@ -67,7 +67,7 @@ class Quantizer:
 
 @dataclass(frozen=True)
 class Product:
-    """Integer constants of a matrix product.  w: int8; bias: int64 [rows] with x's zero point folded in, or None."""
+    """Integer constants of a matrix product.  w: int8; bias: int64 with x's zero point folded in, or None."""
 
     w: np.ndarray
     bias: np.ndarray | None
@@ -78,22 +78,25 @@ class Product:
     @classmethod
     def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool,
            least_step: np.ndarray | float = 0.0) -> "Product":  # fmt: skip
-        """w: [rows, columns]; x, y: quantized buffers, x with one scale or one per column.  The caller proves it.
+        """w: [rows, columns]; bias: [rows] or [p, rows, q]; x, y: quantized buffers, x with one scale or one per column.
 
+        The caller proves the product.
         least_step: smallest real value that a step of a sum may have.
         """
         bias = np.zeros(len(w)) if bias is None else bias
+        rowwise = (lambda v: v) if bias.ndim == 1 else (lambda v: v[:, None])
         unit = np.max(x.scale)  # columns of finer inputs get weights that are smaller by as much
         w = w * (x.scale / unit)
         # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
-        least = np.maximum(np.abs(bias) / 2**29, least_step) / unit
+        peak = np.abs(bias) if bias.ndim == 1 else np.abs(bias).max(axis=(0, 2))
+        least = np.maximum(peak / 2**29, least_step) / unit
         integers, step = quantize_rows(w, least, per_row)
         shift = Requant.of(step * unit / y.scale).shift
         if shift:  # the left shift, which all rows share, needs its bits in rows of small or no weights too
             integers, step = quantize_rows(w, least * 2.0**shift, per_row)
-        fold = round_half_up(bias / (step * unit)) - (x.zero * integers.astype(np.int64)).sum(axis=1)
+        fold = round_half_up(bias / rowwise(step * unit)) - rowwise((x.zero * integers.astype(np.int64)).sum(axis=1))
         largest = max(map(abs, limits(x.bits)))
-        bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest + np.abs(fold)).max()
+        bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest).max() + np.abs(fold).max()
         rq = Requant.of(step * unit / y.scale)
         return cls(integers, fold if fold.any() else None, rq, int(bound), step * unit)
 

@@ -14,7 +14,7 @@ START = 2.0**24  # sums that others go on from stay below that, however small th
 
 @dataclass(frozen=True)
 class Matmul(Kernel):
-    """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r] or None; low, high: real bounds of y.
+    """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r], [p, r, q] or None; low, high: bounds of y.
 
     start: int32 sums of another product that these go on from, instead of a bias; p = q = 1.
     per_row: one scale for each row of w, or one for all.
@@ -42,6 +42,10 @@ class Matmul(Kernel):
         """x as [samples, p, k, q]."""
         return env.view(self.x).reshape(-1, self.p, self.w.shape[1], self.q)
 
+    def biases(self) -> np.ndarray:
+        """[r, 1] or [p, r, q]"""
+        return self.bias[:, None] if self.bias.ndim == 1 else self.bias
+
     def run(self, env: Env) -> None:
         x = self.operand(env)
         # float64 products of integers are exact: every sum is proven to stay below 2**31
@@ -49,7 +53,7 @@ class Matmul(Kernel):
         if self.rq is not None:
             acc = acc.astype(np.int64)
         if self.bias is not None:
-            acc = acc + self.bias[:, None]
+            acc = acc + self.biases()
         if self.start is not None:
             acc = acc + env.view(self.start).reshape(acc.shape)
         if self.rq is not None:
@@ -72,7 +76,7 @@ class Matmul(Kernel):
         elif q[self.y].bits == 32 and self.p == self.q == 1:
             x = q[self.x]
             peak = ((1 << (x.bits - 1)) + np.abs(x.zero)) * x.scale
-            reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.bias))
+            reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.biases()).max())
             q.set_reach(self.y, reach)
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
@@ -100,11 +104,13 @@ class Matmul(Kernel):
 
     def _plane(self, i: int) -> "Matmul":
         at = lambda v: None if v is None else v.reshape(self.p, v.size // self.p).slice(0, i, i + 1)  # noqa: E731
-        return replace(self, name=f"{self.name}_{i}", x=at(self.x), y=at(self.y), add=at(self.add), p=1)
+        bias = self.bias if self.bias is None or self.bias.ndim == 1 else self.bias[i : i + 1]
+        return replace(self, name=f"{self.name}_{i}", x=at(self.x), y=at(self.y), add=at(self.add), bias=bias, p=1)
 
     def never_saturates(self) -> bool:
         """Whether 8-bit x cannot drive a sum to the limits of y."""
-        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1) + (0 if self.bias is None else np.abs(self.bias))
+        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1)
+        total = total + (0 if self.bias is None else np.abs(self.biases()).max())
         most = (total * (self.rq.mult * 2.0 ** (self.rq.shift - 32))).max() + 1 + abs(self.zero)
         return self.lo < -most and most < self.hi
 
@@ -117,7 +123,8 @@ class Matmul(Kernel):
 
     def fields(self) -> dict:
         r, k = self.w.shape
-        dims = {"p": self.p, "rows": r, "columns": k, "q": self.q}
+        dims = {"bias_each": int(self.bias is not None and self.bias.ndim == 3),
+                "p": self.p, "rows": r, "columns": k, "q": self.q}  # fmt: skip
         if self.rq is None:
             bias = None if self.bias is None else self.bias.astype(np.float32)
             return {"weights": self.w.astype(np.float32), "bias": bias, **dims, "lo": self.low, "hi": self.high}

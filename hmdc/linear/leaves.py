@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import HmdcError
-from ..kernels import BlockSpmv, Load, Matmul, Rank1, Spmv, Swap
+from ..kernels import BlockSpmv, Matmul, Rank1, Spmv, Swap
 from ..kernels.spmv import PER_ROW
-from ..program import SUM, WIDE, View
+from ..program import WIDE, View
 
 
 class LinearMap:
@@ -103,8 +103,7 @@ class Dense(LinearMap):
     def lower(self, b, name, x, y, **end):
         bias = end.get("bias")
         if bias is not None and len(bias) > len(self.w):  # one for every output, not for every row of w
-            end["add"] = b.buffer(f"{name}.bias", (len(bias),), SUM)
-            b.emit(Load(f"{name}.bias", end["add"], end.pop("bias")))
+            end["bias"] = bias.reshape(self.p, len(self.w), self.q)
         b.emit(Matmul(name, x, y, self.w, p=self.p, q=self.q, per_row=self.per_row, **end))
 
 

@@ -6,9 +6,10 @@
 
 struct hmdc_matmul_pairs {
     const uint32_t *weights; /* groups of 4 rows, see hmdc_pairs */
-    const int32_t *bias;     /* [rows], filled up to whole groups */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], rows filled up to whole groups */
     const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
     int32_t mult_step, shift;
+    int32_t bias_each;
     int32_t p, q, rows, columns; /* columns: with those that fill up */
     int32_t zero, lo, hi;
 };
@@ -18,6 +19,7 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
                               const int32_t *add, y_t *y)
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
+    const int32_t *bias = k->bias;
     int32_t first[32], result[32];
     for (int32_t i = 0; i < k->p * q; i++, x += columns) {
         struct hmdc_pairs p = {
@@ -26,7 +28,7 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
             .h = x,
             .h_end = x + columns,
             .weights = k->weights,
-            .start = k->bias,
+            .start = bias,
             .mult = k->mult,
             .mult_step = k->mult_step,
             .shift = k->shift,
@@ -37,7 +39,7 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
             const int32_t n = rows - r < 32 ? rows - r : 32;
             if (start) {
                 for (int32_t t = 0; t < ((n + 3) & ~3); t++)
-                    first[t] = k->bias[r + t] + (t < n ? start[r + t] : 0);
+                    first[t] = bias[r + t] + (t < n ? start[r + t] : 0);
                 p.start = first;
             }
             p.y = result;
@@ -48,5 +50,6 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
                 y[at] = (y_t)hmdc_clamp(add ? add[at] + v : v, k->lo, k->hi);
             }
         }
+        bias += k->bias_each ? (rows + 3) & ~3 : 0;
     }
 }
