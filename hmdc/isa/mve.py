@@ -5,8 +5,8 @@ Products take 4 rows in a pass (a quad), so that they share every load of x.
 
 import numpy as np
 
-from ..intmath import limits
-from ..kernels import Kernel, Matmul, Swap
+from ..intmath import Requant, limits
+from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul, Swap
 from ..program import Env, View
 from .base import Fitting, Isa, become
 
@@ -44,9 +44,7 @@ class MatmulQuads(Transposed):
 
     x_bits = 8
 
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_quads"
+    FILE = "matmul_quads"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
@@ -69,9 +67,7 @@ class MatmulGates(Transposed):
     READS = ("x", "start")
     TYPES = ()
 
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_gates"
+    FILE = "matmul_gates"
 
     def fields(self) -> dict:
         rows, columns = self.w.shape
@@ -83,9 +79,7 @@ class MatmulGates(Transposed):
 class MatmulSums(MatmulGates):
     """One vector of int8 to partial sums that do not saturate.                   C: runtime_c/mve/matmul_sums.c"""
 
-    @classmethod
-    def kernel(cls) -> str:
-        return "matmul_sums"
+    FILE = "matmul_sums"
 
     def fields(self) -> dict:
         own = super().fields()
@@ -118,4 +112,51 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     return [become(kind, call, x=transposed(f, call))]
 
 
-MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", {Matmul: matmul}, "<arm_mve.h>")
+def gentle(*knots: np.ndarray) -> bool:
+    """Whether neighboring knots differ by 16 bits."""
+    steps = np.concatenate([np.diff(t.astype(np.int64)) for t in knots])
+    return limits(16)[0] <= steps.min() and steps.max() <= limits(16)[1]
+
+
+def fits16(a: np.ndarray, b: np.ndarray, rq: Requant) -> bool:
+    """Whether the requantized products of values between a and values between b fit in int16."""
+    corners = np.outer([a.min(), a.max()], [b.min(), b.max()]).astype(np.int64)
+    ends = rq(np.array([corners.min(), corners.max()]))
+    return limits(16)[0] <= ends.min() and ends.max() <= limits(16)[1]
+
+
+class LstmUnits(LstmUpdate):
+    """8 units at a time.                                                         C: runtime_c/mve/lstm_units.c"""
+
+    FILE = "lstm_units"
+
+    def fields(self) -> dict:
+        return {name: v for name, v in super().fields().items() if name not in ("shift_c", "shift_h")}
+
+
+def lstm_update(f: Fitting, call: LstmUpdate) -> list[Kernel] | None:
+    gate, candidate, _ = (t.astype(np.int64) for t in call.knots)
+    plain = call.rq_c.shift == call.rq_h.shift == 0 and gate.min() > limits(16)[0]  # -2^15 squared would saturate
+    if plain and gentle(*call.knots) and fits16(gate, candidate, call.rq_c):
+        return [become(LstmUnits, call)]
+    return None
+
+
+class GruUnits(GruUpdate):
+    """8 units at a time.                                                         C: runtime_c/mve/gru_units.c"""
+
+    FILE = "gru_units"
+
+    def fields(self) -> dict:
+        return {name: v for name, v in super().fields().items() if name != "shift"}
+
+
+def gru_update(f: Fitting, call: GruUpdate) -> list[Kernel] | None:
+    gate, candidate = (t.astype(np.int64) for t in call.knots)
+    if call.rq.shift == 0 and gate.min() >= 0 and gentle(*call.knots) and fits16(2**15 - gate, candidate, call.rq):
+        return [become(GruUnits, call)]
+    return None
+
+
+VARIANTS = {Matmul: matmul, LstmUpdate: lstm_update, GruUpdate: gru_update}
+MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", VARIANTS, "<arm_mve.h>")

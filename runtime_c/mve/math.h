@@ -279,4 +279,39 @@ static inline void hmdc_scatter(void *y, uint32x4_t offset, int32x4_t v, mve_pre
 }
 #endif
 
+/* hmdc_interpolate for 8 values; neighboring knots differ by 16 bits.  The low byte of x, 128 times as large,
+ * makes the rounding of the doubling multiplication that of the scalar formula. */
+#if HMDC_ASM
+static inline int16x8_t hmdc_interpolate8(const int16_t *middle, int16x8_t x)
+{
+    const uint16x8_t j = vreinterpretq_u16_s16(vaddq_n_s16(vshrq_n_s16(x, 8), 128));
+    const int16x8_t left = vldrhq_gather_shifted_offset_s16(middle - 128, j);
+    const int16x8_t right = vldrhq_gather_shifted_offset_s16(middle - 127, j);
+    const int16x8_t part = vreinterpretq_s16_u16(vshrq_n_u16(vshlq_n_u16(vreinterpretq_u16_s16(x), 8), 1));
+    return vaddq_s16(left, vqrdmulhq_s16(vsubq_s16(right, left), part));
+}
+#endif
+
+/* sat16(a b mult * 2^-32), halves rounded up, for 8 values */
+#if HMDC_ASM
+static inline int16x8_t hmdc_product8(int16x8_t a, int16x8_t b, int32_t mult)
+{
+    const int32x4_t m = vdupq_n_s32(mult);
+    const int32x4_t even = vrmulhq_s32(vmullbq_int_s16(a, b), m);
+    const int32x4_t odd = vrmulhq_s32(vmulltq_int_s16(a, b), m);
+    return vqmovntq_s32(vqmovnbq_s32(a, even), odd);
+}
+#endif
+
+/* y[0..7] = v, saturated, where p says so; size: of an element of y, 1 or 2 */
+#if HMDC_ASM
+static inline void hmdc_store8(void *y, int16x8_t v, mve_pred16_t p, uint32_t size)
+{
+    if (size == 1)
+        vstrbq_p_s16(y, vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(v), v)), p);
+    else
+        vstrhq_p_s16(y, v, p);
+}
+#endif
+
 #endif
