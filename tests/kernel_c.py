@@ -16,7 +16,7 @@ from hmdc import kernels as K
 from hmdc.functions import FUNCTIONS, Function
 from hmdc.isa import ISAS, fit
 from hmdc.kernels.base import Const
-from hmdc.program import Block, Buffer, Env, Program
+from hmdc.program import Block, Env, Program
 from hmdc.runtime import PORTABLE, instantiate, math_source
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
@@ -51,6 +51,10 @@ def instance_of(call: K.Kernel, program: Program, isa: str) -> Instance:
     return instance(call.c_kernel(floats), tuple(types.items()), isa)
 
 
+def instances_of(program: Program, isa: str) -> tuple[Instance, ...]:
+    return tuple(instance_of(call, program, isa) for call in program.calls())
+
+
 @dataclass(frozen=True)
 class Subject:
     """A kernel with the element types of one portable C file: what cases are drawn for."""
@@ -82,15 +86,11 @@ SUBJECTS = subjects()
 
 @dataclass(frozen=True)
 class Example:
-    """A program of one call, and the content of its buffers: [samples, size]."""
+    """A program of one call, or of two that belong together, and the content of its buffers: [samples, size]."""
 
     seed: int
     program: Program
     contents: dict[str, np.ndarray]
-
-    @property
-    def call(self) -> K.Kernel:
-        return next(self.program.calls())
 
     def env(self, program: Program) -> Env:
         """Memory of a program that was fitted from this one."""
@@ -102,10 +102,12 @@ class Example:
 
 def example(subject: Subject, seed: int) -> Example:
     c = Case(np.random.default_rng(seed), subject.instance.elements)
-    call = CASES[subject.kernel][0](c)
-    buffers = {name: replace(b, role="state", scale=1.0 if c.integer else None) for name, b in c.buffers.items()}
-    program = Program(buffers, {"run": [Block([call])]}, precision="int8" if c.integer else "float32")
-    return Example(seed, program, {name: c.contents(b, SAMPLES) for name, b in c.buffers.items()})
+    calls = CASES[subject.kernel][0](c)
+    role = lambda name: "temp" if name in c.temporary else "state"
+    buffers = {n: replace(b, role=role(n), scale=1.0 if c.integer else None) for n, b in c.buffers.items()}
+    run = [Block(calls if isinstance(calls, list) else [calls])]
+    contents = {n: c.contents(b, SAMPLES) for n, b in buffers.items() if b.role == "state"}
+    return Example(seed, Program(buffers, {"run": run}, precision="int8" if c.integer else "float32"), contents)
 
 
 @cache
@@ -124,7 +126,8 @@ def needed(isa: str, count: int) -> dict[Instance, K.Kernel]:
     return out
 
 
-def source(instances: list[Instance], isa: str) -> str:
+@cache
+def source(instances: tuple[Instance, ...], isa: str) -> str:
     """A C file, with a wrapper for each function that can be called from outside."""
     code = "".join(i.text + i.wrapper for i in instances)
     return f"#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n{math_source('t', [code], isa)}\n{code}"
@@ -148,7 +151,7 @@ class Library:
     """All functions of an instruction set; undefined behavior ends the process."""
 
     def __init__(self, isa: str, instances: list[Instance], folder: Path):
-        (folder / "all.c").write_text(source([*instances, Scalars], isa))
+        (folder / "all.c").write_text(source((*instances, Scalars), isa))
         sanitize = ["-fsanitize=undefined,float-cast-overflow", "-fno-sanitize-recover=all"]
         compile_c("gcc", "-O1", "-shared", "-fPIC", *sanitize, folder / "all.c", "-o", folder / "all.so", "-lm")
         self.ffi = cffi.FFI()
@@ -183,5 +186,5 @@ def element(c_type: str) -> np.dtype:
     return np.dtype("float32" if c_type == "float" else c_type.removesuffix("_t"))
 
 
-def typed(program: Program, b: Buffer) -> np.dtype:
-    return np.dtype("float32" if program.precision == "float32" else f"int{b.bits}")
+def typed(program: Program, buf: str) -> np.dtype:
+    return np.dtype("float32" if program.precision == "float32" else f"int{program.buffers[buf].bits}")

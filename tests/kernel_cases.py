@@ -21,6 +21,7 @@ class Case:
         self.rng, self.buffers, self.spread = rng, {}, 2.0
         self.bits = {name: BITS[t] for name, t in types.items()}
         self.integer = "float" not in types.values()
+        self.temporary: set[str] = set()  # buffers that a first call fills for a second
         self.ranges: dict[str, tuple[int, int]] = {}  # contents of buffers whose range is not that of their type
 
     def chance(self, p: float = 0.5) -> bool:
@@ -177,13 +178,44 @@ def lstm_update(c: Case) -> K.Kernel:
     return replace(k, rq_c=rq_c, rq_h=rq_h, h_bits=c.bits["h"], **own)
 
 
-def matmul(c: Case) -> K.Kernel:
+def matmul(c: Case) -> K.Kernel | list[K.Kernel]:
     rows, columns = c.size(40), c.columns(70)
-    if c.chance():  # the gates of a cell
-        return c.product(K.Matmul("k", c.view("x", columns), c.view("y", rows), np.zeros((rows, columns))))
+    if c.chance(0.6):
+        return gates(c, K.Matmul("k", c.view("x", columns), c.view("y", rows), np.zeros((rows, columns))))
     p, q = c.size(3), int(c.rng.choice([1, 1, 2, 3]))
     x, y = c.view("x", p * columns * q), c.view("y", p * rows * q)
     return c.product(K.Matmul("k", x, y, np.zeros((rows, columns)), add=c.optional("add", p * rows * q), p=p, q=q))
+
+
+def gates(c: Case, k: K.Matmul) -> K.Kernel | list[K.Kernel]:
+    """One vector, as in the cells: alone, going on from given sums, or from those of a product right before it."""
+    k = c.product(k)
+    rows, room = len(k.w), 2**24
+    if c.integer:
+        sums = np.abs(k.w.astype(np.int64)).sum(axis=1).max() * c.peak("x")
+        room = (INT32_MAX >> k.rq.shift) - int(sums)
+    if c.chance() or room < 2**12:
+        return k
+    k = replace(k, bias=None, start=c.view("start", rows))
+    if c.chance():
+        most = room // int(c.rng.choice([1, 100, room]))
+        c.ranges["start"] = (-most, most)
+        return k
+    c.temporary.add("start")
+    return [first_sums(c, k.start, min(room, 2**24)), k]
+
+
+def first_sums(c: Case, y: View, most: int) -> K.Kernel:
+    """A product into int32 sums within +-most."""
+    columns = c.columns(70)
+    c.bits["x1"] = c.bits["x"] if c.chance(0.8) else 16
+    k = K.Matmul("first", c.view("x1", columns), y, np.zeros((y.size, columns)))
+    if not c.integer:
+        return c.product(k)
+    w, bias, bound = c.rows(c.values(-128, 127, y.size, columns), x="x1")
+    ratio = most / max(bound, 1) * c.rng.uniform(0.1, 0.9, y.size if c.chance() else 1)
+    lo, hi = limits(SUM_BITS)
+    return replace(k, w=w, bias=bias, rq=Requant.of(ratio), lo=lo, hi=hi)
 
 
 def mul(c: Case) -> K.Kernel:
@@ -207,7 +239,7 @@ def rank1(c: Case) -> K.Kernel:
     if c.integer:
         for i in (0, 1):
             w[i], fold, bound = c.rows(w[i])
-            dots.append(Product(w[i], fold if c.chance() else None, c.requant(bound, 16), bound))
+            dots.append(Product(w[i], fold if c.chance() else None, c.requant(bound, 16), bound, np.ones(1)))
         bd, bias, bound = c.rows(bd, x="t")
         own = {"rq": c.requant(bound, c.bits["y"]), "zero": c.zero("y"), **c.clamp("y")}
     own |= {"bias": bias if c.chance(0.7) else None, "add": c.optional("add", rows), "dots": tuple(dots)}

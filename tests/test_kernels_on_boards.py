@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from kernel_c import SUBJECTS, Example, examples, instance_of
+from kernel_c import SUBJECTS, Example, examples, instances_of
 
 from hmdc import boards
 from hmdc.check import check
@@ -34,11 +34,15 @@ class Merged:
         self.program, self.inputs = Program(functions={"reset": [], "run": [Block()]}), {}
 
     def add(self, name: str, e: Example) -> None:
-        call = replace(e.call.moved(lambda v: replace(v, buf=f"{name}_{v.buf}")), name=name)
-        reads, writes = ({v.buf for v in views} for views in (call.reads(), call.writes()))
+        rename = lambda v: replace(v, buf=f"{name}_{v.buf}")
+        calls = [replace(c.moved(rename), name=f"{name}_{c.name}") for c in e.program.calls()]
+        reads, writes = {v.buf for c in calls for v in c.reads()}, {v.buf for c in calls for v in c.writes()}
         before, after = [], []
         for b in e.program.buffers.values():
             here = given = result = f"{name}_{b.name}"
+            if b.role == "temp":
+                self.buffer(here, b, "temp")
+                continue
             if here in reads & writes:
                 given, result = f"{here}_in", f"{here}_out"
                 copied = self.buffer(here, b, "temp")
@@ -51,7 +55,7 @@ class Merged:
                 self.inputs[given] = e.contents[b.name]
             if here in writes:
                 self.program.outputs.append(Port(result, result, (b.size,), b.size))
-        self.program.functions["run"][0].calls += [*before, call, *after]
+        self.program.functions["run"][0].calls += [*before, *calls, *after]
 
     def buffer(self, name: str, like: Buffer, role: str) -> View:
         self.program.buffers[name] = replace(like, name=name, role=role)
@@ -64,8 +68,7 @@ def all_kernels(isa: str) -> Merged:
     for subject in SUBJECTS:
         kept = Counter()
         for e in examples(subject, DRAWN if subject.integer else 0):
-            fitted = fit(e.program, ISAS[isa])
-            way = tuple(instance_of(c, fitted, isa) for c in fitted.calls())
+            way = instances_of(fit(e.program, ISAS[isa]), isa)
             kept[way] += 1
             if kept[way] <= KEPT:
                 merged.add(f"{subject}_seed{e.seed}", e)
