@@ -145,19 +145,32 @@ class MatmulGates(Widened):
                 "h_columns": up(columns, 4)}  # fmt: skip
 
 
-def halves(w: np.ndarray) -> np.ndarray:
-    """int8 [rows, columns] -> words: two rows at a time, of these 4 columns at a time, in the order 0, 2, 1, 3."""
-    rows, columns = up(w.shape[0], 2), up(w.shape[1], 4)
+def halves(w: np.ndarray, group: int = 2) -> np.ndarray:
+    """int8 [rows, columns] -> words: `group` rows at a time, of these 4 columns at a time, in the order 0, 2, 1, 3."""
+    rows, columns = up(w.shape[0], group), up(w.shape[1], 4)
     full = np.zeros((rows, columns), np.int8)
     full[: w.shape[0], : w.shape[1]] = w
-    words = full.reshape(rows // 2, 2, columns // 4, 4)[..., [0, 2, 1, 3]].transpose(0, 2, 1, 3)
+    words = full.reshape(rows // group, group, columns // 4, 4)[..., [0, 2, 1, 3]].transpose(0, 2, 1, 3)
     return np.ascontiguousarray(words).view("<u4").ravel()
 
 
+class MatmulVector(Widened):
+    """One vector of 16 bits.                                                     C: runtime_c/dsp/matmul_vector.c"""
+
+    FILE = "matmul_vector"
+
+    def fields(self) -> dict:
+        mult = self.rq.mult.astype(np.int32)
+        return {"weights": halves(self.w, 4), "bias": None if self.bias is None else self.bias.ravel().astype(np.int32),
+                "mult": mult, "mult_step": int(mult.size > 1), "shift": self.rq.shift, "rows": len(self.w),
+                "columns": up(self.w.shape[1], 4), "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
+
+
 class MatmulHalves(Widened):
-    """16-bit x.                                                                  C: runtime_c/dsp/matmul_halves.c"""
+    """Several vectors of 16 bits.                                                C: runtime_c/dsp/matmul_halves.c"""
 
     FILE = "matmul_halves"
+    READS = ("x", "add")
 
     def fields(self) -> dict:
         mult = self.rq.mult.astype(np.int32)
@@ -202,12 +215,11 @@ def whole_range(f: Fitting, call: Matmul) -> bool:
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel]:
-    x = widened(f, call)
+    x, vector = widened(f, call), call.p == call.q == 1
     if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
         two = call.q == 2 and call.p == 1 and 4 < call.w.shape[1] <= 8 and call.rq.mult.size == 1
-        kind = MatmulColumns if two and whole_range(f, call) else MatmulHalves
+        kind = MatmulColumns if two and whole_range(f, call) else MatmulVector if vector else MatmulHalves
         return [become(kind, call, x=x)]
-    vector = call.p == call.q == 1
     if vector and whole_range(f, call):
         first = f.take(MatmulSums, call.start) if call.start else None
         if first is None:

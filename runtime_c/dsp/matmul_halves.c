@@ -1,4 +1,4 @@
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp.py */
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #define y_t int8_t
@@ -14,12 +14,11 @@ struct hmdc_matmul_halves {
     int32_t zero, lo, hi;
 };
 
-/* x: [p, q, columns], widened; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
-static void hmdc_matmul_halves(const struct hmdc_matmul_halves *k, const int16_t *x, const int32_t *start,
-                               const int32_t *add, y_t *y)
+/* x: [p, q, columns], widened; y: [p, rows, q]; add: as y, or null. */
+static void hmdc_matmul_halves(const struct hmdc_matmul_halves *k, const int16_t *x, const int32_t *add, y_t *y)
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q, vectors = k->p * q;
-    const int32_t *bias = start ? start : k->bias;
+    const int32_t *bias = k->bias;
     int32_t sum[32];
     for (int32_t i = 0; i < vectors; i += 2, x += 2 * columns) {
         const int32_t both = i + 1 < vectors;
