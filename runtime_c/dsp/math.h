@@ -68,7 +68,6 @@ struct hmdc_pairs {
     int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
     int32_t wide;             /* y is int32 and does not saturate; else int16 */
     void *y, *y_end;          /* 4 results a group */
-    uint32_t scratch[4];      /* entries into the loop for x and h, where the sums of the odd rows start */
 };
 
 #if HMDC_ASM
@@ -115,18 +114,19 @@ __attribute__((naked, noinline)) static void hmdc_pairs_multiply(__attribute__((
 {
     __asm__ volatile(
         "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #16\n" /* entries into the loop for x and for h, start of the odd rows; then p */
         "adr r1, 1f\n"
         "orr r1, r1, #1\n"
         "ldrd r2, r3, [r0]\n" HMDC_PAIRS_ENTRY
-        "str r3, [r0, #48]\n"
+        "str r3, [sp]\n"
         "ldrd r2, r3, [r0, #8]\n" HMDC_PAIRS_ENTRY
-        "str r3, [r0, #52]\n"
+        "str r3, [sp, #4]\n"
         "ldrd r11, lr, [r0, #16]\n"
-        "0: ldr r0, [sp]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "0: ldr r0, [sp, #16]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
         "ldrd r10, r12, [r0]\n"
         "ldmia lr!, {r6-r9}\n"
-        "ldr r1, [r0, #48]\n"
-        "strd r7, r9, [r0, #56]\n"
+        "ldr r1, [sp]\n"
+        "strd r7, r9, [sp, #8]\n"
         "mov r7, r6\n"
         "mov r9, r8\n"
         "bx r1\n"
@@ -134,8 +134,8 @@ __attribute__((naked, noinline)) static void hmdc_pairs_multiply(__attribute__((
         "1:\n" HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4 HMDC_PAIRS_4
         "cmp r10, r12\n"
         "bne 1b\n"
-        "ldr r0, [sp]\n"
-        "ldrd r1, r2, [r0, #56]\n"
+        "ldr r0, [sp, #16]\n"
+        "ldrd r1, r2, [sp, #8]\n"
         "sub r7, r7, r6\n"
         "sub r9, r9, r8\n"
         "add r7, r1, r7, asr #8\n"
@@ -165,8 +165,8 @@ __attribute__((naked, noinline)) static void hmdc_pairs_multiply(__attribute__((
         "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
         "ldr r5, [r0, #32]\n" HMDC_SHIFT_MULTIPLY("r5")
         "ldrd r10, r12, [r0, #8]\n"
-        "ldr r1, [r0, #52]\n"
-        "strd r7, r9, [r0, #56]\n"
+        "ldr r1, [sp, #4]\n"
+        "strd r7, r9, [sp, #8]\n"
         "mov r7, r6\n"
         "mov r9, r8\n"
         "bx r1\n"
@@ -179,6 +179,7 @@ __attribute__((naked, noinline)) static void hmdc_pairs_multiply(__attribute__((
         "cmp r1, r2\n"
         "bne 0b\n"
         "4: strd r11, lr, [r0, #16]\n"
+        "add sp, sp, #16\n"
         "pop {r0, r4-r11, pc}\n");
 }
 #else
