@@ -33,10 +33,12 @@ class Transposed(Matmul):
     def operand(self, env: Env) -> np.ndarray:
         return env.view(self.x).reshape(-1, self.p, self.q, self.w.shape[1]).swapaxes(2, 3)
 
-    def biases(self) -> np.ndarray | None:
+    def starts(self) -> np.ndarray | None:
+        """What the sums start from: [rows] or [p, q, rows]; None if an operand tells."""
         if self.start is not None:
             return None
-        return np.zeros(len(self.w), np.int32) if self.bias is None else self.bias.astype(np.int32)
+        bias = np.zeros(len(self.w)) if self.bias is None else self.bias
+        return (bias if bias.ndim == 1 else bias.swapaxes(1, 2)).astype(np.int32)
 
 
 class MatmulQuads(Transposed):
@@ -49,8 +51,9 @@ class MatmulQuads(Transposed):
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = self.rq.mult.astype(np.int32)
-        return {"weights": quads(self.w, VECTOR * 8 // self.x_bits), "bias": self.biases(),
+        return {"weights": quads(self.w, VECTOR * 8 // self.x_bits), "bias": self.starts(),
                 "mult": mult, "mult_step": int(mult.size > 1), "shift": self.rq.shift,
+                "bias_each": int(self.bias is not None and self.bias.ndim == 3),
                 "p": self.p, "q": self.q, "rows": rows, "columns": columns,
                 "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
@@ -72,7 +75,7 @@ class MatmulGates(Transposed):
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = np.broadcast_to(self.rq.mult, (rows,)).astype(np.int32)
-        return {"weights": quads(self.w, VECTOR), "bias": self.biases(), "mult": mult,
+        return {"weights": quads(self.w, VECTOR), "bias": self.starts(), "mult": mult,
                 "rows": rows, "columns": columns}  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 /* Helpers for cores with Helium (MVE).  HMDC_ASM is 1 where its instructions can be used; the C beside them gives the
- * same bits. */
+ * same bits.
+ * GCC before 12.3 takes a predicated store for one of the whole vector: in a function that has one, no other store may
+ * write what lies there. */
 #ifndef HMDC_MVE_MATH_H
 #define HMDC_MVE_MATH_H
 
@@ -266,19 +268,6 @@ static inline void hmdc_quads_any(struct hmdc_quads *q, int32_t columns, int32_t
         sum[r] = wide ? hmdc_dot16(w, q->x, columns, *start++) : hmdc_dot8(w, q->x, columns, *start++);
 }
 
-/* y[offset] = v where p says so; size: of an element of y */
-#if HMDC_ASM
-static inline void hmdc_scatter(void *y, uint32x4_t offset, int32x4_t v, mve_pred16_t p, uint32_t size)
-{
-    if (size == 1)
-        vstrbq_scatter_offset_p_s32(y, offset, v, p);
-    else if (size == 2)
-        vstrhq_scatter_shifted_offset_p_s32(y, offset, v, p);
-    else
-        vstrwq_scatter_shifted_offset_p_s32(y, offset, v, p);
-}
-#endif
-
 /* hmdc_interpolate for 8 values; neighboring knots differ by 16 bits.  The low byte of x, 128 times as large,
  * makes the rounding of the doubling multiplication that of the scalar formula. */
 #if HMDC_ASM
@@ -311,6 +300,63 @@ static inline void hmdc_store8(void *y, int16x8_t v, mve_pred16_t p, uint32_t si
         vstrbq_p_s16(y, vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(v), v)), p);
     else
         vstrhq_p_s16(y, v, p);
+}
+#endif
+
+/* hmdc_interpolate for 4 values */
+#if HMDC_ASM
+static inline int32x4_t hmdc_interpolate4(const int16_t *middle, int32x4_t x)
+{
+    const uint32x4_t j = vreinterpretq_u32_s32(vaddq_n_s32(vshrq_n_s32(x, 8), 128));
+    const int32x4_t left = vldrhq_gather_shifted_offset_s32(middle - 128, j);
+    const int32x4_t right = vldrhq_gather_shifted_offset_s32(middle - 127, j);
+    const int32x4_t part = vandq_s32(x, vdupq_n_s32(255));
+    return vaddq_s32(left, vrshrq_n_s32(vmulq_s32(vsubq_s32(right, left), part), 8));
+}
+#endif
+
+/* hmdc_requant for 4 values */
+#if HMDC_ASM
+static inline int32x4_t hmdc_requant4(int32x4_t v, int32x4_t mult, int32_t shift)
+{
+    return vrmulhq_s32(vshlq_r_s32(v, shift), mult);
+}
+#endif
+
+/* v[0..3], of int8, int16 or int32, where p says so; size: of an element */
+#if HMDC_ASM
+static inline int32x4_t hmdc_load4(const void *v, mve_pred16_t p, uint32_t size)
+{
+    return size == 1 ? vldrbq_z_s32(v, p) : size == 2 ? vldrhq_z_s32(v, p) : vldrwq_z_s32(v, p);
+}
+#endif
+
+/* y[0..3] = v between lo and hi, which fit in y, where p says so; size: of an element of y */
+#if HMDC_ASM
+static inline void hmdc_store4(void *y, int32x4_t v, int32_t lo, int32_t hi, mve_pred16_t p, uint32_t size)
+{
+    const int32x4_t inside = vminq_s32(vmaxq_s32(v, vdupq_n_s32(lo)), vdupq_n_s32(hi));
+    if (size == 1)
+        vstrbq_p_s32(y, inside, p);
+    else if (size == 2)
+        vstrhq_p_s32(y, inside, p);
+    else
+        vstrwq_p_s32(y, inside, p);
+}
+#endif
+
+/* likewise, y[offset] = v */
+#if HMDC_ASM
+static inline void hmdc_scatter4(void *y, uint32x4_t offset, int32x4_t v, int32_t lo, int32_t hi, mve_pred16_t p,
+                                 uint32_t size)
+{
+    const int32x4_t inside = vminq_s32(vmaxq_s32(v, vdupq_n_s32(lo)), vdupq_n_s32(hi));
+    if (size == 1)
+        vstrbq_scatter_offset_p_s32(y, offset, inside, p);
+    else if (size == 2)
+        vstrhq_scatter_shifted_offset_p_s32(y, offset, inside, p);
+    else
+        vstrwq_scatter_shifted_offset_p_s32(y, offset, inside, p);
 }
 #endif
 

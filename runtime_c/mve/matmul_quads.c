@@ -7,9 +7,10 @@
 
 struct hmdc_matmul_quads {
     const int8_t *weights; /* quads, see hmdc_quads; then the remaining rows */
-    const int32_t *bias;   /* [rows], or null */
+    const int32_t *bias;   /* [rows], or with bias_each [p, q, rows], or null */
     const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
     int32_t mult_step, shift;
+    int32_t bias_each;
     int32_t p, q, rows, columns;
     int32_t zero, lo, hi;
 };
@@ -32,7 +33,6 @@ static void hmdc_matmul_quads(const struct hmdc_matmul_quads *k, const x_t *x, c
             hmdc_quads_any(&q, k->columns, n, sum, sizeof(x_t) == 2);
 #if HMDC_ASM
             const uint32x4_t offset = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)step);
-            const int32x4_t lo = vdupq_n_s32(k->lo), hi = vdupq_n_s32(k->hi);
             int32x4_t m = vdupq_n_s32(*mult);
             for (int32_t t = 0; t < n; t += 4) {
                 const mve_pred16_t p = vctp32q((uint32_t)(n - t));
@@ -40,11 +40,10 @@ static void hmdc_matmul_quads(const struct hmdc_matmul_quads *k, const x_t *x, c
                     m = vldrwq_z_s32(mult, p);
                     mult += 4;
                 }
-                int32x4_t v = vrmulhq_s32(vshlq_r_s32(vldrwq_s32(sum + t), k->shift), m);
-                v = vaddq_n_s32(v, k->zero);
+                int32x4_t v = vaddq_n_s32(hmdc_requant4(vldrwq_s32(sum + t), m, k->shift), k->zero);
                 if (add)
                     v = vaddq_s32(v, vldrwq_gather_shifted_offset_z_s32(add + at, offset, p));
-                hmdc_scatter(y + at, offset, vminq_s32(vmaxq_s32(v, lo), hi), p, sizeof(y_t));
+                hmdc_scatter4(y + at, offset, v, k->lo, k->hi, p, sizeof(y_t));
                 at += 4 * step;
             }
 #else
@@ -56,5 +55,6 @@ static void hmdc_matmul_quads(const struct hmdc_matmul_quads *k, const x_t *x, c
             }
 #endif
         }
+        from += k->bias_each ? rows : 0;
     }
 }
