@@ -360,4 +360,19 @@ static inline void hmdc_scatter4(void *y, uint32x4_t offset, int32x4_t v, int32_
 }
 #endif
 
+#if HMDC_ASM
+static inline void hmdc_copy_bytes(void *to, const void *from, int32_t n)
+{
+    __asm__ volatile(
+        "wlstp.8 lr, %[n], 2f\n"
+        "1: vldrb.u8 q0, [%[from]], #16\n"
+        "vstrb.8 q0, [%[to]], #16\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [to] "+r"(to), [from] "+r"(from)
+        : [n] "r"(n)
+        : "lr", "q0", "memory");
+}
+#endif
+
 #endif

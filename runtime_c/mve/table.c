@@ -20,7 +20,7 @@ static void hmdc_table(const struct hmdc_table *k, const x_t *x, y_t *y)
     const int32x4_t mult = vdupq_n_s32(k->mult);
     for (int32_t i = 0; i < n; i += 4) {
         const mve_pred16_t p = vctp32q((uint32_t)(n - i));
-        const int32x4_t v = hmdc_requant4(hmdc_interpolate4(table, vldrhq_z_s32(x + i, p)), mult, k->shift);
+        const int32x4_t v = hmdc_requant4(hmdc_interpolate4(table, hmdc_load4(x + i, p, sizeof(x_t))), mult, k->shift);
         hmdc_store4(y + i, vaddq_n_s32(v, k->zero), k->lo, k->hi, p, sizeof(y_t));
     }
 #else

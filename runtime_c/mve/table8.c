@@ -17,7 +17,7 @@ static void hmdc_table8(const struct hmdc_table8 *k, const x_t *x, y_t *y)
 #if HMDC_ASM
     for (int32_t i = 0; i < n; i += 8) {
         const mve_pred16_t p = vctp16q((uint32_t)(n - i));
-        const uint16x8_t j = vreinterpretq_u16_s16(vaddq_n_s16(vldrbq_z_s16(x + i, p), 128));
+        const uint16x8_t j = vreinterpretq_u16_s16(vaddq_n_s16(vldrbq_z_s16((const void *)(x + i), p), 128));
         const void *values = table - 128;
         if (sizeof(y_t) == 1)
             vstrbq_p_s16((void *)(y + i), vldrbq_gather_offset_s16(values, j), p);
