@@ -230,4 +230,7 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel]:
     return [become(MatmulPairs, call, x=x)]
 
 
-DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", {Matmul: matmul})
+from . import dsp_structured  # noqa: E402  its products read the operands above
+
+VARIANTS = {Matmul: matmul, **dsp_structured.VARIANTS}
+DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS)

@@ -45,8 +45,12 @@ class BlockSpmv(Kernel):
                 f"at most {MOST_ROWS} rows, and at most as many columns as the matrix has (up to {MOST_COLUMNS})"
             )
 
+    def operand(self, env: Env) -> np.ndarray:
+        """x as [samples, columns]."""
+        return env.view(self.x).reshape(-1, self.w.shape[1])
+
     def run(self, env: Env) -> None:
-        x = env.view(self.x).reshape(-1, self.w.shape[1])
+        x = self.operand(env)
         env.put(self.y, finish(self, env, np.matmul(x.astype(np.float64), self.w.T.astype(np.float64))))
 
     def ties(self) -> list[tuple[View, View]]:

@@ -37,8 +37,12 @@ class Rank1(Kernel):
     READS = ("x", "add")
     WRITES = ("t", "y")
 
+    def operand(self, env: Env) -> np.ndarray:
+        """x as [samples, columns]."""
+        return env.view(self.x).reshape(-1, len(self.c) + len(self.e))
+
     def run(self, env: Env) -> None:
-        x = env.view(self.x).reshape(-1, len(self.c) + len(self.e))
+        x = self.operand(env)
         halves = (x[:, : len(self.c)], self.c), (x[:, len(self.c) :], self.e)
         t = np.stack([(v * w.astype(v.dtype)).sum(axis=1) for v, w in halves], axis=1)
         if self.rq is not None:

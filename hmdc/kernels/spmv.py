@@ -35,8 +35,12 @@ class Spmv(Kernel):
 
     READS = ("x", "add")
 
+    def operand(self, env: Env) -> np.ndarray:
+        """x as [samples, columns]."""
+        return env.view(self.x).reshape(-1, self.w.shape[1])
+
     def run(self, env: Env) -> None:
-        x = env.view(self.x).reshape(-1, self.w.shape[1])
+        x = self.operand(env)
         env.put(self.y, finish(self, env, np.matmul(x.astype(np.float64), self.w.T.astype(np.float64))))
 
     def ties(self) -> list[tuple[View, View]]:

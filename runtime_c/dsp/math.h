@@ -405,4 +405,91 @@ static void hmdc_columns_rows(struct hmdc_columns *p, const int16_t *x)
 }
 #endif
 
+/* sum + the products of n columns, n a multiple of 4.  x: 4-byte aligned; w: two int16 weights in a word. */
+static int32_t hmdc_dot(const int16_t *x, const uint32_t *w, int32_t n, int32_t sum)
+{
+#if HMDC_ASM
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldmia %0!, {r4, r5}\n" /* 4 columns, up to 3 times */
+        "ldmia %1!, {r9, r10}\n"
+        "smlad %3, r4, r9, %3\n"
+        "smlad %3, r5, r10, %3\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "cmp %2, #0\n"
+        "beq 3f\n"
+        "2: ldmia %0!, {r4-r6, r8}\n" /* 16 columns by 14 instructions */
+        "ldmia %1!, {r9, r10, r12, lr}\n"
+        "smlad %3, r4, r9, %3\n"
+        "smlad %3, r5, r10, %3\n"
+        "smlad %3, r6, r12, %3\n"
+        "smlad %3, r8, lr, %3\n"
+        "ldmia %0!, {r4-r6, r8}\n"
+        "ldmia %1!, {r9, r10, r12, lr}\n"
+        "smlad %3, r4, r9, %3\n"
+        "smlad %3, r5, r10, %3\n"
+        "smlad %3, r6, r12, %3\n"
+        "smlad %3, r8, lr, %3\n"
+        "subs %2, %2, #16\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(x), "+r"(w), "+r"(n), "+r"(sum)
+        :
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r12", "lr", "cc", "memory");
+#else
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t half = i & 1 ? w[i / 2] >> 16 : w[i / 2] & 0xffff;
+        sum += ((int32_t)half - (half >> 15 ? 65536 : 0)) * x[i];
+    }
+#endif
+    return sum;
+}
+
+/* y[r] = sat16(requant(bias[r] + b[r] t1 + d[r] t2)), 4 rows at a time, until y is end; t: t1 and t2 in a word.
+ * A group of the stream: the bytes b[0], b[1], d[0], d[1], those of the other two rows, 4 biases. */
+static void hmdc_rank1_groups(const int32_t *stream, uint32_t t, int32_t mult, int16_t *y, const int16_t *end)
+{
+#if HMDC_ASM
+    __asm__ volatile(
+        "0: ldmia %0!, {r4-r6, r8-r10}\n"
+        "sxtb16 r12, r4\n"
+        "sxtb16 r4, r4, ror #8\n"
+        "smlad r6, r12, %2, r6\n"
+        "smlad r8, r4, %2, r8\n"
+        "sxtb16 r12, r5\n"
+        "sxtb16 r5, r5, ror #8\n"
+        "smlad r9, r12, %2, r9\n"
+        "smlad r10, r5, %2, r10\n"
+        "smmulr r6, r6, %3\n"
+        "smmulr r8, r8, %3\n"
+        "smmulr r9, r9, %3\n"
+        "smmulr r10, r10, %3\n"
+        "ssat r6, #16, r6\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "ssat r10, #16, r10\n"
+        "pkhbt r6, r6, r8, lsl #16\n"
+        "pkhbt r9, r9, r10, lsl #16\n"
+        "str r6, [%1], #4\n" /* y may have the alignment of int16 */
+        "str r9, [%1], #4\n"
+        "cmp %1, %4\n"
+        "bne 0b\n"
+        : "+r"(stream), "+r"(y)
+        : "r"(t), "r"(mult), "r"(end)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r12", "cc", "memory");
+#else
+    const int32_t t1 = (int32_t)(t & 0xffff) - (t >> 15 & 1 ? 65536 : 0);
+    const int32_t t2 = (int32_t)(t >> 16) - (t >> 31 ? 65536 : 0);
+    for (; y != end; stream += 6) {
+        for (int32_t i = 0; i < 4; i++, y++) {
+            const uint32_t pair = (uint32_t)stream[i / 2] >> (i % 2 * 8);
+            const int32_t b = (int32_t)((pair + 128) & 255) - 128, d = (int32_t)(((pair >> 16) + 128) & 255) - 128;
+            *y = (int16_t)hmdc_sat16(hmdc_mulr(stream[2 + i] + b * t1 + d * t2, mult));
+        }
+    }
+#endif
+}
+
 #endif
