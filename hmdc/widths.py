@@ -13,7 +13,7 @@ from .simulate import simulate
 LOSS = 1.0  # decibels of signal-to-noise that 8 bits may always cost
 # and down to which they may cost more: int16 hidden states slow every product down, temporaries only the small ones
 ENOUGH = {"hidden": 25.0, "joined": 40.0, "inner": 40.0}
-JOINT_LOSS, JOINT_ENOUGH = 0.5, 30.0  # likewise for one accumulator for x and h
+JOINT_LOSS, JOINT_ENOUGH = 0.5, 35.0  # likewise for one accumulator for x and h
 SAMPLES = 32
 
 Inputs = dict[str, np.ndarray]

@@ -8,7 +8,7 @@ import numpy as np
 from hmdc import paths
 from hmdc.compiler import Build
 from hmdc.data import to_integers
-from hmdc.firmware import _parse, _source
+from hmdc.firmware import _parse, main_source
 from hmdc.host import complete
 from hmdc.intmath import limits
 
@@ -34,7 +34,7 @@ def run_native(build: Build, inputs: dict[str, np.ndarray], folder: Path) -> dic
     """entry -> output -> array as simulate gives them, from a sanitized process."""
     program = build.program
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "main.c").write_text(_source("firmware.c.j2", program, build.name))
+    (folder / "main.c").write_text(main_source("firmware.c.j2", program, build.name))
     firmware = link([build.source, folder / "main.c"], [build.path], folder)
     typed = complete(program, inputs)
     n = len(next(iter(typed.values())))

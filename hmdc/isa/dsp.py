@@ -13,6 +13,7 @@ from ..kernels import Kernel, Matmul
 from ..program import Env, View
 from .base import Fitting, Isa, become
 
+LARGEST = 4096  # values of an operand that is copied
 EXACT = 1 << 23  # bound of every sum that can be told apart from the one it shares a register with
 
 
@@ -195,13 +196,18 @@ class MatmulColumns(Widened):
         return {"rows": stream.ravel(), "words": stream.size, "mult": int(self.rq.mult[0])}
 
 
-def widened(f: Fitting, call: Matmul) -> View:
-    """The operand of a product in 16 bits, its columns side by side."""
+def widened(f: Fitting, call: Matmul) -> View | None:
+    """The operand of a product in 16 bits, its columns side by side; None if that takes too much memory."""
     k = call.w.shape[1]
     size = call.p * call.q * up(k, 4)
+    temporary = f.buffers[call.x.buf].role == "temp"
+    if f.bits(call.x) == 16 and call.q == 1 and k % 4 == call.x.offset % 2 == 0 and temporary:
+        return call.x  # it is what a copy would be: temporaries are aligned
+    if size > LARGEST:
+        return None
 
     def make(x: View) -> tuple[Kernel, View]:
-        name = f.operand_name(x, f"wide{call.q if call.q > 1 else ''}")
+        name = f.operand_name(x, f"wide{call.p}x{call.q}")
         y = f.temporary(name, size, 16)
         return Widen(name, x, y, call.p, k, call.q), y
 
@@ -214,8 +220,10 @@ def whole_range(f: Fitting, call: Matmul) -> bool:
     return f.bits(call.y) == 16 and bounds and call.rq.shift == 0 and call.add is None
 
 
-def matmul(f: Fitting, call: Matmul) -> list[Kernel]:
+def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     x, vector = widened(f, call), call.p == call.q == 1
+    if x is None:
+        return None
     if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
         two = call.q == 2 and call.p == 1 and 4 < call.w.shape[1] <= 8 and call.rq.mult.size == 1
         kind = MatmulColumns if two and whole_range(f, call) else MatmulVector if vector else MatmulHalves
