@@ -130,7 +130,10 @@ def needed(isa: str, count: int) -> dict[Instance, K.Kernel]:
 def source(instances: tuple[Instance, ...], isa: str) -> str:
     """A C file, with a wrapper for each function that can be called from outside."""
     code = "".join(i.text + i.wrapper for i in instances)
-    return f"#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n{math_source('t', [code], isa)}\n{code}"
+    headers = ["#include <math.h>", "#include <stddef.h>", "#include <stdint.h>"]
+    if ISAS[isa].header:
+        headers += ["#if T_ASM", f"#include {ISAS[isa].header}", "#endif"]
+    return "\n".join([*headers, math_source("t", [code], isa), code])
 
 
 def compile_c(*command) -> None:

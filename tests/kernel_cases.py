@@ -180,11 +180,32 @@ def lstm_update(c: Case) -> K.Kernel:
 
 def matmul(c: Case) -> K.Kernel | list[K.Kernel]:
     rows, columns = c.size(40), c.columns(70)
-    if c.chance(0.6):
+    kind = c.rng.random()
+    if kind < 0.5:
         return gates(c, K.Matmul("k", c.view("x", columns), c.view("y", rows), np.zeros((rows, columns))))
+    if kind < 0.75:
+        return factor(c)
     p, q = c.size(3), int(c.rng.choice([1, 1, 2, 3]))
+    return each_bias(c, matrices(c, p, q, rows, columns, c.optional("add", p * rows * q)))
+
+
+def matrices(c: Case, p: int, q: int, rows: int, columns: int, add: View | None = None) -> K.Matmul:
     x, y = c.view("x", p * columns * q), c.view("y", p * rows * q)
-    return c.product(K.Matmul("k", x, y, np.zeros((rows, columns)), add=c.optional("add", p * rows * q), p=p, q=q))
+    return c.product(K.Matmul("k", x, y, np.zeros((rows, columns)), add=add, p=p, q=q))
+
+
+def each_bias(c: Case, k: K.Matmul) -> K.Matmul:
+    """The same, or with a bias for each output."""
+    if k.bias is None or c.chance():
+        return k
+    return replace(k, bias=k.bias[:, None] * c.rng.choice([-1, 1], (k.p, len(k.bias), k.q)))
+
+
+def factor(c: Case) -> K.Matmul:
+    """A factor of a structure: small, a few vectors, one multiplier."""
+    p, q = c.size(3) if c.chance(0.3) else 1, int(c.rng.choice([1, 2, 2, 3]))
+    k = matrices(c, p, q, c.size(24), c.size(10))
+    return each_bias(c, replace(k, rq=Requant(k.rq.mult[:1], k.rq.shift)) if c.integer else k)
 
 
 def gates(c: Case, k: K.Matmul) -> K.Kernel | list[K.Kernel]:

@@ -14,12 +14,14 @@ from hmdc import HmdcError, boards, frontends
 from hmdc.data import Data, to_integers, to_real
 from hmdc.host import Host, complete
 from hmdc.reference import evaluate
+from hmdc.target import TARGETS
 from hmdc.verify import real_outputs, verify
 
 OK = [name for name, case in CASES.items() if case["expect"] == "ok"]
 ON_BOARD = ["ts_lstm_last", "dyn_gru_mean_sigmoid", "ts_bilstm_steps", "dyn_gru_stacked_bi", "dyn_gru_residual",
             "ts_gru_stream_stacked", "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax"]  # fmt: skip
 BOARD = "mps2-an386"
+TARGET = {t.board: t.name for t in reversed(TARGETS.values()) if t.board}  # the C is compiled for the board's core
 
 
 def check_float(case: str, folder: Path) -> None:
@@ -59,13 +61,20 @@ def test_refused_by_name_or_right(case, tmp_path):
         assert CASES[case]["expect"] == "later"
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("case", ON_BOARD)
-def test_board(case, precision, tmp_path):
-    build = compiled(case, tmp_path, precision)
-    done = verify(build, Data(arrays(case, "in"), None), ("host", BOARD))
+def on_boards() -> list[tuple[str, str, str]]:
+    """int8 on every board, the others in turns: each board sees every network, and one at least of each."""
+    names = list(TARGET)
+    turns = [(case, p, names[(i + j) % len(names)]) for i, case in enumerate(ON_BOARD)
+             for j, p in ((0, "int16"), (3, "float32"))]  # fmt: skip
+    return [(case, "int8", board) for case in ON_BOARD for board in names] + turns
+
+
+@pytest.mark.parametrize("case, precision, board", on_boards())
+def test_board(case, precision, board, tmp_path):
+    build = compiled(case, tmp_path, precision, target=TARGET[board])
+    done = verify(build, Data(arrays(case, "in"), None), ("host", board))
     assert done.passed, [str(d) for d in done.differences]
-    assert [done.on[place]["bit_exact"] for place in ("host", BOARD)] == [None if precision == "float32" else True] * 2
+    assert [done.on[place]["bit_exact"] for place in ("host", board)] == [None if precision == "float32" else True] * 2
 
 
 # --- several instances, several models
