@@ -1,11 +1,12 @@
 # make demo    set everything up and run the bundled example on an emulated Cortex-M4
 # make test    set everything up and pass the tests
+# make speed   set everything up and measure every figure of benchmarks/speed.md again; a few minutes
 PYTHON ?= python3
 VENV := .venv
 PACKAGES := gcc libc6-dev g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 TOOLS := gcc g++ clang arm-none-eabi-gcc qemu-system-arm
 
-.PHONY: demo test lint accept-golden code-size clean
+.PHONY: demo test speed lint accept-golden accept-figures code-size clean
 
 demo: $(VENV)/demo tools
 	$(VENV)/bin/hmdc demo
@@ -15,6 +16,10 @@ test: $(VENV)/test tools
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python -m pytest -q -n auto
 
+# MODELS: a folder with the MNIST network of TensorFlow Lite Micro; without it those rows are left out.
+speed: $(VENV)/bench tools
+	$(VENV)/bin/python benchmarks/speed.py $(if $(MODELS),--models $(MODELS))
+
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
@@ -22,6 +27,10 @@ lint: $(VENV)/test
 # After a change of the generated C that is meant: rewrite tests/golden, then read the diff.
 accept-golden: $(VENV)/test
 	HMDC_ACCEPT_GOLDEN=1 $(VENV)/bin/python -m pytest -q tests/test_golden.py
+
+# After a change of speed or size that is meant: rewrite tests/figures.json, then read the diff.
+accept-figures: $(VENV)/test tools
+	HMDC_ACCEPT_FIGURES=1 $(VENV)/bin/python -m pytest -q tests/test_figures.py
 
 # After a change of a kernel: measure its code and stack again.
 code-size: $(VENV)/demo tools
@@ -37,6 +46,10 @@ $(VENV)/demo: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/test: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@ $(VENV)/demo
+
+$(VENV)/bench: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/demo
 
 .PHONY: tools
