@@ -6,12 +6,14 @@ Products take 4 rows in a pass (a quad), so that they share every load of x.
 import numpy as np
 
 from ..intmath import Requant, limits
-from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul, Swap
+from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul, Spmv, Swap
+from ..kernels.spmv import product_fields
 from ..program import Env, View
 from .base import Fitting, Isa, become
 
 QUAD = 4
 VECTOR = 16  # bytes
+PANEL = 256  # columns that one byte tells
 
 
 def quads(w: np.ndarray, block: int) -> np.ndarray:
@@ -161,5 +163,33 @@ def gru_update(f: Fitting, call: GruUpdate) -> list[Kernel] | None:
     return None
 
 
-VARIANTS = {Matmul: matmul, LstmUpdate: lstm_update, GruUpdate: gru_update}
+class SpmvGather(Spmv):
+    """Columns within panels of 256 instead of distances.                         C: runtime_c/mve/spmv_gather.c"""
+
+    FILE = "spmv_gather"
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(weights, columns within their panel, entries per row and panel)"""
+        rows, k = self.w.shape
+        panels = -(-k // PANEL)
+        full = np.zeros((rows, panels * PANEL), self.w.dtype)
+        full[:, :k] = self.w
+        at = np.nonzero(full)
+        counts = np.count_nonzero(full.reshape(rows, panels, PANEL), axis=2).astype(np.uint16)
+        nothing = np.zeros(1, np.uint8)  # C has no empty arrays
+        if not at[0].size:
+            return nothing.astype(self.w.dtype), nothing, counts.ravel()
+        return full[at], (at[1] % PANEL).astype(np.uint8), counts.ravel()
+
+    def fields(self) -> dict:
+        weights, columns, counts = self.packed()
+        dims = {"rows": len(self.w), "panels": counts.size // len(self.w)}
+        return product_fields(self, weights, {"columns": columns, "counts": counts}, dims)
+
+
+def spmv(f: Fitting, call: Spmv) -> list[Kernel] | None:
+    return [become(SpmvGather, call)]
+
+
+VARIANTS = {Matmul: matmul, Spmv: spmv, LstmUpdate: lstm_update, GruUpdate: gru_update}
 MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", VARIANTS, "<arm_mve.h>")

@@ -39,7 +39,7 @@ static inline int32_t hmdc_dot16(const int8_t *w, const int16_t *x, int32_t n, i
         "vmladava.s16 %[sum], q0, q1\n"
         "letp lr, 1b\n"
         "2:\n"
-        : [sum] "+Te"(sum), [w] "+r"(w), [x] "+r"(x)
+        : [sum] "+Te"(sum), [w] "+l"(w), [x] "+r"(x)
         : [n] "r"(n)
         : "lr", "q0", "q1", "memory");
 #else
@@ -360,6 +360,7 @@ static inline void hmdc_scatter4(void *y, uint32x4_t offset, int32x4_t v, int32_
 }
 #endif
 
+/* n >= 0 */
 #if HMDC_ASM
 static inline void hmdc_copy_bytes(void *to, const void *from, int32_t n)
 {
@@ -374,5 +375,91 @@ static inline void hmdc_copy_bytes(void *to, const void *from, int32_t n)
         : "lr", "q0", "memory");
 }
 #endif
+
+/* sum + w . (x at the columns), n >= 0 entries */
+static inline int32_t hmdc_gather_dot8(const int8_t *w, const uint8_t *columns, const int8_t *x, int32_t n, int32_t sum)
+{
+#if HMDC_ASM
+    __asm__ volatile(
+        "wlstp.8 lr, %[n], 2f\n"
+        "1: vldrb.u8 q0, [%[columns]], #16\n"
+        "vldrb.u8 q1, [%[x], q0]\n"
+        "vldrb.u8 q0, [%[w]], #16\n"
+        "vmladava.s8 %[sum], q0, q1\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [sum] "+Te"(sum), [w] "+r"(w), [columns] "+r"(columns)
+        : [x] "r"(x), [n] "r"(n)
+        : "lr", "q0", "q1", "memory");
+#else
+    for (int32_t i = 0; i < n; i++)
+        sum += w[i] * x[columns[i]];
+#endif
+    return sum;
+}
+
+/* likewise */
+static inline int32_t hmdc_gather_dot16(const int8_t *w, const uint8_t *columns, const int16_t *x, int32_t n, int32_t sum)
+{
+#if HMDC_ASM
+    __asm__ volatile(
+        "wlstp.16 lr, %[n], 2f\n"
+        "1: vldrb.u16 q0, [%[columns]], #8\n"
+        "vldrh.u16 q1, [%[x], q0, uxtw #1]\n"
+        "vldrb.s16 q0, [%[w]], #8\n"
+        "vmladava.s16 %[sum], q0, q1\n"
+        "letp lr, 1b\n"
+        "2:\n"
+        : [sum] "+Te"(sum), [w] "+l"(w), [columns] "+l"(columns)
+        : [x] "r"(x), [n] "r"(n)
+        : "lr", "q0", "q1", "memory");
+#else
+    for (int32_t i = 0; i < n; i++)
+        sum += w[i] * x[columns[i]];
+#endif
+    return sum;
+}
+
+/* From sums to values of y. */
+struct hmdc_finish {
+    const int32_t *mult; /* one for each sum with mult_step 1, [1] with mult_step 0 */
+    int32_t mult_step, shift;
+    int32_t zero, lo, hi;
+};
+
+/* y[0..n-1] = clamp(zero + add + requant(sum)); add: or null; size: of an element of y */
+static inline void hmdc_finish_sums(const struct hmdc_finish *f, const int32_t *sum, int32_t n, const int32_t *add,
+                                    void *y, int32_t size)
+{
+    const int32_t *mult = f->mult;
+#if HMDC_ASM
+    int8_t *to = y;
+    int32x4_t m = vdupq_n_s32(*mult);
+    for (; n > 0; n -= 4, sum += 4, to += 4 * size) {
+        const mve_pred16_t p = vctp32q((uint32_t)n);
+        if (f->mult_step) {
+            m = vldrwq_z_s32(mult, p);
+            mult += 4;
+        }
+        int32x4_t v = vaddq_n_s32(hmdc_requant4(vldrwq_z_s32(sum, p), m, f->shift), f->zero);
+        if (add) {
+            v = vaddq_s32(v, vldrwq_z_s32(add, p));
+            add += 4;
+        }
+        hmdc_store4(to, v, f->lo, f->hi, p, (uint32_t)size);
+    }
+#else
+    for (int32_t i = 0; i < n; i++, mult += f->mult_step) {
+        const int32_t v = f->zero + hmdc_requant(sum[i], *mult, f->shift);
+        const int32_t inside = hmdc_clamp(add ? add[i] + v : v, f->lo, f->hi);
+        if (size == 1)
+            ((int8_t *)y)[i] = (int8_t)inside;
+        else if (size == 2)
+            ((int16_t *)y)[i] = (int16_t)inside;
+        else
+            ((int32_t *)y)[i] = inside;
+    }
+#endif
+}
 
 #endif
