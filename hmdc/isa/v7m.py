@@ -8,7 +8,7 @@ and (w0 + 2^16 w1) (x1 + 2^16 x0) modulo 2^32 is w0 x1 + 2^16 (w0 x0 + w1 x1): t
 same of columns 2 and 3 is added to it, and a constant of x takes the 128 away and makes the lower half nonnegative, so
 that the upper half is the sum over 4 columns.  It is exact while |x0| + .. + |x3| <= 258, as |w| <= 127: then the sum
 stays below 2^15.  Of the few quads of columns beyond that, the largest |x| is cut down to it, and a list says what was
-cut off.  Where the list would be longer than half of the quads, the two pairs of columns of every quad are multiplied
+cut off.  Where the list would be longer than 3/4 of the quads, the two pairs of columns of every quad are multiplied
 and added up one after the other instead.
 """
 
@@ -24,12 +24,13 @@ from .dsp import up
 
 SAFE = 258  # largest sum of 4 |x| whose products with |w| <= 127 add up to less than 2^15
 ORDER = (0, 2, 1, 3)  # column -> its byte in a word, and the other way round
+MOST_COLUMNS = 8192  # 16 bits hold every place of a list
 PAIRS = -1  # head of an operand whose pairs of columns are multiplied one after the other
 
 
 def longest(quads: int) -> int:
-    """List that is shorter than multiplying pairs."""
-    return (quads - 1) // 2
+    """List that takes less time than multiplying pairs."""
+    return 3 * quads // 4
 
 
 def wrap(v: np.ndarray) -> np.ndarray:
@@ -76,8 +77,9 @@ class Cross(Kernel):
     """y[p, q] = x[p, :, q] for cross multiplication                                      C: runtime_c/v7m/cross.c
 
     A vector of n quads takes 1 + 4 n words: the length of the list; three words for each quad; unless it is empty, the
-    list: 128 times the sum of what was cut off, then this and the place of its weights for every entry, in bytes from
-    the end of the weights of a group of rows.  Or PAIRS, and four words for each quad: two for each pair of columns.
+    list: 128 times the sum of what was cut off, then for every entry this in the lower half and the place of its
+    weights in the upper half, in bytes from the end of the weights of a group of rows.  Or PAIRS, and four words for
+    each quad: two for each pair of columns.
     """
 
     x: View
@@ -112,10 +114,9 @@ class Cross(Kernel):
         words[..., 0] = n = (off != 0).sum(axis=-1)
         place = 16 * (np.arange(2 * quads) // 2 - quads) + np.array(ORDER)[column]
         listed = np.argsort(off == 0, axis=-1, kind="stable")[..., :most]
-        entries = np.stack([np.take_along_axis(v, listed, -1) for v in (off, place)], -1)
-        old = words[..., 2 + 3 * quads :][..., : 2 * most]
-        used = np.repeat(np.arange(most) < n[..., None], 2, axis=-1)
-        old[...] = np.where(used, entries.reshape(old.shape), old)
+        entries = np.take_along_axis((place << 16) + (off & 0xFFFF), listed, -1)
+        old = words[..., 2 + 3 * quads :][..., :most]
+        old[...] = np.where(np.arange(most) < n[..., None], entries, old)
         head = words[..., 1 + 3 * quads]
         head[...] = np.where(n > 0, 128 * off.sum(axis=-1), head)
         return n
@@ -135,10 +136,11 @@ class Crossed(Matmul):
         words = env.view(self.x).reshape(-1, self.p, self.q, 1 + 4 * quads)
         x = unquad(words[..., 1 : 1 + 3 * quads].reshape(*words.shape[:3], quads, 3))
         x = x.reshape(*words.shape[:3], 4 * quads)
-        entries = words[..., 2 + 3 * quads :][..., : 2 * longest(quads)].reshape(*words.shape[:3], -1, 2)
+        entries = words[..., 2 + 3 * quads :]
         for *at, i in np.argwhere(np.arange(longest(quads)) < words[..., :1]):
-            off, place = entries[(*at, i)]
-            x[(*at, place // 16 * 4 + ORDER[place % 4])] += off
+            entry = entries[(*at, i)]
+            place = entry >> 16
+            x[(*at, place // 16 * 4 + ORDER[place % 4])] += entry.astype(np.int16)
         pairs = words[..., 1:].reshape(*words.shape[:3], quads, 4)
         pairs = np.stack([*unpair(pairs[..., 0]), *unpair(pairs[..., 2])], -1).reshape(x.shape)
         return np.where(words[..., :1] == PAIRS, pairs, x)[..., :columns].swapaxes(2, 3)
@@ -197,7 +199,7 @@ def crossed(f: Fitting, call: Matmul) -> View:
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
-    if f.bits(call.x) != 8 or call.w.min(initial=0) < -127:
+    if f.bits(call.x) != 8 or call.w.min(initial=0) < -127 or call.w.shape[1] > MOST_COLUMNS:
         return None
     if call.bias is not None and call.bias.ndim > 1:
         return None

@@ -20,16 +20,13 @@ static void hmdc_lstm_update_shift(const struct hmdc_lstm_update_shift *k, const
 {
     const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
     const int32_t n = k->n, down_c = k->down_c, half_c = 1 << (down_c - 1);
-    for (int32_t j = 0; j < n; j++) {
-        const int32_t i = hmdc_interpolate(gate, z[0]);
-        const int32_t f = hmdc_interpolate(gate, z[n]);
-        const int32_t g = hmdc_interpolate(candidate, z[2 * n]);
-        const int32_t o = hmdc_interpolate(gate, z[3 * n]);
-        const int32_t cell = hmdc_sat16(hmdc_shift_round15(f * c[j]) + ((i * g + half_c) >> down_c));
-        const int32_t t = hmdc_interpolate(output, hmdc_sat16(cell * (1 << k->c_shift)));
-        const int32_t out = hmdc_scale16(o * t, k->mult_h, k->down_h);
+    for (int32_t j = 0; j < n; j++, z++) {
+        const int32_t kept = hmdc_shift_round15(hmdc_interpolate(gate, z[n]) * c[j]);
+        const int32_t fresh = hmdc_interpolate(gate, z[0]) * hmdc_interpolate(candidate, z[2 * n]);
+        const int32_t cell = hmdc_sat16(kept + ((fresh + half_c) >> down_c));
         c[j] = (int16_t)cell;
+        const int32_t t = hmdc_interpolate(output, hmdc_sat16(cell * (1 << k->c_shift)));
+        const int32_t out = hmdc_scale16(hmdc_interpolate(gate, z[3 * n]) * t, k->mult_h, k->down_h);
         h[j] = (h_t)(sizeof(h_t) == 1 ? hmdc_sat8(out) : hmdc_sat16(out));
-        z++;
     }
 }

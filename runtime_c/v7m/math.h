@@ -64,9 +64,9 @@ static inline int32_t hmdc_interpolate(const int16_t *middle, int32_t x)
  * The operand of `columns` values of x is 1 + 4 quads words.  The first is the length n of the list or -1.
  *   n >= 0: three words for each quad: x1 + 2^16 x0; the constant; x3 + 2^16 x2 - 2^8 (x1 + 2^16 x0), as the odd bytes
  *           stay in the word that meets the first.  Quads beyond 258 are cut down to it.  Then, if n > 0, the list:
- *           128 times the sum of all that was cut off, and n times what was cut off and where its weights begin, in
- *           bytes from the end of a group.
- *   -1:     (n would exceed (quads - 1) / 2) four words for each quad: x1 + 2^16 x0, its constant, x3 + 2^16 x2, its
+ *           128 times the sum of all that was cut off, and n times what was cut off, in the lower half, and where its
+ *           weights begin, in the upper half, in bytes from the end of a group.
+ *   -1:     (n would exceed 3/4 of the quads) four words for each quad: x1 + 2^16 x0, its constant, x3 + 2^16 x2, its
  *           constant. */
 static inline void hmdc_operand_quad(int32_t x0, int32_t x1, int32_t x2, int32_t x3, int32_t *y)
 {
@@ -80,9 +80,15 @@ static inline void hmdc_operand_quad(int32_t x0, int32_t x1, int32_t x2, int32_t
 static inline void hmdc_operand_load(const int8_t *x, int32_t left, int32_t step, int32_t v[4])
 {
     v[0] = x[0];
-    v[1] = left > 1 ? x[step] : 0;
-    v[2] = left > 2 ? x[2 * step] : 0;
-    v[3] = left > 3 ? x[3 * step] : 0;
+    if (left >= 4) {
+        v[1] = x[step];
+        v[2] = x[2 * step];
+        v[3] = x[3 * step];
+    } else {
+        v[1] = left > 1 ? x[step] : 0;
+        v[2] = left > 2 ? x[2 * step] : 0;
+        v[3] = 0;
+    }
 }
 
 static void hmdc_operand_pairs(const int8_t *x, int32_t columns, int32_t step, int32_t *y)
@@ -117,32 +123,47 @@ static inline int32_t hmdc_operand_cut(int32_t v[4], int32_t excess, int32_t *of
     return column;
 }
 
-static inline int32_t hmdc_operand_excess(const int32_t v[4])
+/* |x0| + |x1| + |x2| + |x3| */
+static inline int32_t hmdc_operand_size(int32_t x0, int32_t x1, int32_t x2, int32_t x3)
 {
-    int32_t sum = -258;
-    for (int32_t j = 0; j < 4; j++)
-        sum += v[j] < 0 ? -v[j] : v[j];
-    return sum;
+    return (x0 < 0 ? -x0 : x0) + (x1 < 0 ? -x1 : x1) + (x2 < 0 ? -x2 : x2) + (x3 < 0 ? -x3 : x3);
 }
 
+/* Cuts v down to 258.  head: of the list; *n: its length, which grows; place: of the quad's weights.  0: beyond `most` */
+static inline int hmdc_operand_list(int32_t v[4], int32_t place, int32_t *head, int32_t *n, int32_t most)
+{
+    int32_t excess;
+    if (*n == 0 && most > 0)
+        *head = 0;
+    while ((excess = hmdc_operand_size(v[0], v[1], v[2], v[3]) - 258) > 0) {
+        int32_t off;
+        if (++*n > most)
+            return 0;
+        const int32_t column = hmdc_operand_cut(v, excess, &off), byte = column == 1 ? 2 : column == 2 ? 1 : column;
+        *head += 128 * off;
+        head[*n] = (int32_t)((uint32_t)(place + byte) << 16 | (uint16_t)off);
+    }
+    return 1;
+}
+
+/* From `columns` values of x, `step` apart. */
 static inline void hmdc_operand(const int8_t *x, int32_t columns, int32_t step, int32_t *y)
 {
     const int32_t quads = (columns + 3) / 4;
     const int8_t *at = x;
-    int32_t *quad = y + 1, *const head = quad + 3 * quads, *list = head + 1;
-    int32_t excess, n = 0;
-    for (int32_t i = 0; i < columns; i += 4) {
+    int32_t *quad = y + 1, *const head = quad + 3 * quads;
+    int32_t n = 0;
+    for (int32_t left = columns; left > 0; left -= 4) {
         int32_t v[4];
-        hmdc_operand_load(at, columns - i, step, v);
-        while ((excess = hmdc_operand_excess(v)) > 0) {
-            if (++n > (quads - 1) / 2) {
+        hmdc_operand_load(at, left, step, v);
+        if (hmdc_operand_size(v[0], v[1], v[2], v[3]) > 258) {
+            int32_t less[4] = {v[0], v[1], v[2], v[3]}; /* leaves v in registers */
+            if (!hmdc_operand_list(less, -4 * ((left + 3) & ~3), head, &n, 3 * quads / 4)) {
                 hmdc_operand_pairs(x, columns, step, y);
                 return;
             }
-            const int32_t column = hmdc_operand_cut(v, excess, list);
-            *head = (n > 1 ? *head : 0) + 128 * *list;
-            list[1] = 4 * i - 16 * quads + (column == 1 ? 2 : column == 2 ? 1 : column);
-            list += 2;
+            for (int32_t j = 0; j < 4; j++)
+                v[j] = less[j];
         }
         hmdc_operand_quad(v[0], v[1], v[2], v[3], quad);
         quad += 3;
@@ -166,7 +187,7 @@ static inline struct hmdc_products hmdc_products_of(const int32_t *x, int32_t co
     const int32_t n = *x++, quads = (columns + 3) / 4, all = n < 0 ? 0 : quads;
     const int32_t *end = x + 3 * all;
     const struct hmdc_products p = {
-        x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + 2 * n : 0), 0, 0, weights, 0, 0,
+        x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + n : 0), 0, 0, weights, 0, 0,
     };
     return p;
 }
@@ -203,10 +224,11 @@ static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
     } else if (x != p->end) {
         for (int32_t i = 0; i < 4; i++)
             sum[i] -= *x;
-        for (x++; x != p->end; x += 2) {
-            const uint32_t *w = p->weights + (x[1] >> 2);
+        while (++x != p->end) {
+            const int32_t place = *x >> 16;
+            const uint32_t *w = p->weights + (place >> 2);
             for (int32_t i = 0; i < 4; i++)
-                sum[i] += (int32_t)(w[i] >> 8 * (x[1] & 3) & 255) * x[0];
+                sum[i] += (int32_t)(w[i] >> 8 * (place & 3) & 255) * (int16_t)*x;
         }
     }
 }
@@ -310,8 +332,9 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "sub r7, r7, r0\n"
         "sub r8, r8, r0\n"
         "sub r9, r9, r0\n"
-        "21: ldmia r12!, {r0, r1}\n"
-        "add r1, r1, r11\n"
+        "21: ldr r0, [r12], #4\n"
+        "add r1, r11, r0, asr #16\n"
+        "sxth r0, r0\n"
         "ldrb r2, [r1]\n"
         "ldrb r4, [r1, #4]\n"
         "ldrb r5, [r1, #8]\n"
