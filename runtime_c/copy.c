@@ -13,13 +13,22 @@ struct hmdc_copy {
 
 static void hmdc_copy(const struct hmdc_copy *k, const y_t *x, y_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const y_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 y_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    to[i3 * k->y3] = from[i3 * k->x3];
+                int32_t i = n;
+                for (; dx == 1 && dy == 1 && i >= 4; i -= 4, from += 4, to += 4) {
+                    const y_t a = from[0], b = from[1], c = from[2], d = from[3];
+                    to[0] = a;
+                    to[1] = b;
+                    to[2] = c;
+                    to[3] = d;
+                }
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
         }

@@ -22,6 +22,12 @@ static inline int32_t hmdc_mulr(int32_t a, int32_t b)
     return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
 }
 
+/* sum + ((a * b + 2^31) >> 32) */
+static inline int32_t hmdc_add_mulr(int32_t sum, int32_t a, int32_t b)
+{
+    return sum + hmdc_mulr(a, b);
+}
+
 /* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t hmdc_requant(int32_t acc, int32_t mult, int32_t shift)
 {

@@ -12,8 +12,23 @@ struct hmdc_load {
 
 static void hmdc_load(const struct hmdc_load *k, y_t *y)
 {
-    const int32_t n = k->n;
+    const y_t *v = k->v;
+    const y_t fill = (y_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const y_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (y_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }

@@ -17,6 +17,18 @@ static inline int32_t hmdc_mulr(int32_t a, int32_t b)
 #endif
 }
 
+/* sum + ((a * b + 2^31) >> 32) */
+static inline int32_t hmdc_add_mulr(int32_t sum, int32_t a, int32_t b)
+{
+#if HMDC_ASM
+    int32_t r;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
+    return r;
+#else
+    return sum + hmdc_mulr(a, b);
+#endif
+}
+
 static inline int32_t hmdc_sat16(int32_t v)
 {
 #if HMDC_ASM
@@ -491,5 +503,35 @@ static void hmdc_rank1_groups(const int32_t *stream, uint32_t t, int32_t mult, i
     }
 #endif
 }
+
+#if HMDC_ASM
+/* Copies the given number of bytes, a multiple of 4, from the lowest address on; neither end need be aligned. */
+static inline void hmdc_copy_words(const void *from, void *to, int32_t bytes)
+{
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldr r4, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "lsrs %2, %2, #4\n"
+        "beq 3f\n"
+        "2: ldr r4, [%0], #4\n" /* 16 bytes by 10 instructions */
+        "ldr r5, [%0], #4\n"
+        "ldr r6, [%0], #4\n"
+        "ldr r8, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "str r5, [%1], #4\n"
+        "str r6, [%1], #4\n"
+        "str r8, [%1], #4\n"
+        "subs %2, %2, #1\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(from), "+r"(to), "+r"(bytes)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+}
+#endif
 
 #endif
