@@ -17,9 +17,9 @@ from hmdc.cells import CELLS
 from hmdc.check import check
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
-from hmdc.lower import lower
+from hmdc.lower import joinable, lower
 from hmdc.model import Model
-from hmdc.quantize import observe, quantize, scales
+from hmdc.quantize import quantize, scales
 from hmdc.reference import evaluate, shapes
 from hmdc.report import stored_bytes
 from hmdc.simulate import simulate
@@ -32,7 +32,8 @@ RATIOS = (2, 4, 8, 16, 32)
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.option("--calibration", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--data", "data_file", required=True, type=click.Path(path_type=Path, exists=True))
-def main(model: Path, calibration: Path, data_file: Path) -> None:
+@click.option("--only", help="This structure alone.")
+def main(model: Path, calibration: Path, data_file: Path, only: str | None) -> None:
     """Print the table as Markdown."""
     network = frontends.load(model)
     samples = data.load(calibration, network.inputs).inputs
@@ -40,6 +41,8 @@ def main(model: Path, calibration: Path, data_file: Path) -> None:
     print("| structure | asked | parameters | ratio | layer bytes | MACs/step | kept | agreement | accuracy |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, ratio, candidate, texts in _candidates(network):
+        if only not in (None, name):
+            continue
         try:
             row = measure(network, candidate, texts, samples, test)
         except HmdcError as e:
@@ -63,9 +66,9 @@ def measure(original: Model, network: Model, texts, samples, test) -> str:
     assigned = recipe.assign(network, recipe.read(texts), {})
     network, assigned = recipe.reorder(network, assigned)
     maps = recipe.decompose(assigned, {})
-    floats = check(lower(network, maps))
-    ranges = observe(floats, data.to_integers(floats, samples))
-    floats = widths.narrow(floats, widths.choose(floats, ranges, data.to_integers(floats, samples)))
+    lowered = lambda joint: check(lower(network, maps, joint=joint))
+    joint, slim, ranges = widths.choose(lowered, joinable(network, maps), lambda p: data.to_integers(p, samples))
+    floats = widths.narrow(lowered(joint), slim)
     program = check(quantize(floats, scales(floats, ranges)))
     found = simulate(program, data.to_integers(program, test.inputs))
     got = {k: data.to_real(program, k, a) for k, a in found.items()}

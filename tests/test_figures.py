@@ -94,10 +94,21 @@ def test_random_networks_of_the_benchmarks(cell, tmp_path):
     assert np.isclose(build.report["macs_per_step"], networks.GATES[cell] * 5 * (3 + 5))
 
 
-def test_benchmark_of_speed():
-    """Of the row with the fewest instructions; nothing is written."""
-    command = [sys.executable, ROOT / "benchmarks" / "speed.py", "--only", "mps3-an547 LSTM 28->40"]
+def benchmark(name: str, *arguments) -> list[str]:
+    command = [sys.executable, ROOT / "benchmarks" / name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    row, end = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_benchmark_of_structures():
+    vowels = ROOT / "examples" / "vowels"
+    files = (f"{vowels}_gru.onnx", "--calibration", f"{vowels}_calibration.npz", "--data", f"{vowels}_test.npz")
+    _, _, row = benchmark("structures.py", *files, "--only", "dense")
+    assert row.startswith("| dense | 1 | ") and float(row.split("|")[-2]) > 0.95  # accuracy
+
+
+def test_benchmark_of_speed():
+    """Of the row with the fewest instructions; nothing is written."""
+    row, end = benchmark("speed.py", "--only", "mps3-an547 LSTM 28->40")
     assert "CMSIS-NN 17267  ratio 0." in row and row.endswith("held") and end.startswith("1 rows, ")
