@@ -23,7 +23,7 @@ static void hmdc_block_spmv(const struct hmdc_block_spmv *k, const x_t *x, const
     const int32_t rows = k->rows, height = k->block_rows, width = k->block_columns;
     const int8_t *w = k->weights;
     const uint16_t *column = k->columns, *count = k->counts;
-    struct hmdc_finish finish = {k->mult, k->mult_step, k->shift, k->zero, k->lo, k->hi};
+    struct hmdc_finish finish = {k->mult, k->mult_step, k->shift, k->zero, k->lo, k->hi, sizeof(y_t), 1};
     for (int32_t r = 0; r < rows; r += height) {
         const int32_t here = rows - r < height ? rows - r : height; /* the last row of blocks may reach beyond the matrix */
         int32_t sum[8] = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -36,7 +36,7 @@ static void hmdc_block_spmv(const struct hmdc_block_spmv *k, const x_t *x, const
                 sum[t] = sizeof(x_t) == 1 ? hmdc_dot8(w, piece, width, sum[t]) : hmdc_dot16(w, piece, width, sum[t]);
             }
         }
-        hmdc_finish_sums(&finish, sum, here, add ? add + r : add, y + r, sizeof(y_t));
+        hmdc_finish_sums(&finish, sum, here, add ? add + r : add, y + r);
         finish.mult += height * k->mult_step;
     }
 }

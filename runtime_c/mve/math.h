@@ -251,7 +251,7 @@ static void hmdc_quads_gates(struct hmdc_quads *q)
 #endif
 
 /* sum[] = sums of n rows, quads and then single ones, from q->weights and q->start on; wide: x is int16 */
-static inline void hmdc_quads_any(struct hmdc_quads *q, int32_t columns, int32_t n, int32_t *sum, int wide)
+static void hmdc_quads_any(struct hmdc_quads *q, int32_t columns, int32_t n, int32_t *sum, int wide)
 {
     const int32_t whole = n & ~3;
     const int32_t *start = q->start + whole;
@@ -345,21 +345,6 @@ static inline void hmdc_store4(void *y, int32x4_t v, int32_t lo, int32_t hi, mve
 }
 #endif
 
-/* likewise, y[offset] = v */
-#if HMDC_ASM
-static inline void hmdc_scatter4(void *y, uint32x4_t offset, int32x4_t v, int32_t lo, int32_t hi, mve_pred16_t p,
-                                 uint32_t size)
-{
-    const int32x4_t inside = vminq_s32(vmaxq_s32(v, vdupq_n_s32(lo)), vdupq_n_s32(hi));
-    if (size == 1)
-        vstrbq_scatter_offset_p_s32(y, offset, inside, p);
-    else if (size == 2)
-        vstrhq_scatter_shifted_offset_p_s32(y, offset, inside, p);
-    else
-        vstrwq_scatter_shifted_offset_p_s32(y, offset, inside, p);
-}
-#endif
-
 /* n >= 0 */
 #if HMDC_ASM
 static inline void hmdc_copy_bytes(void *to, const void *from, int32_t n)
@@ -425,39 +410,48 @@ struct hmdc_finish {
     const int32_t *mult; /* one for each sum with mult_step 1, [1] with mult_step 0 */
     int32_t mult_step, shift;
     int32_t zero, lo, hi;
+    int32_t size; /* of an element of y, in bytes */
+    int32_t step; /* from one element of y, and of add, to the next */
 };
 
-/* y[0..n-1] = clamp(zero + add + requant(sum)); add: or null; size: of an element of y */
-static inline void hmdc_finish_sums(const struct hmdc_finish *f, const int32_t *sum, int32_t n, const int32_t *add,
-                                    void *y, int32_t size)
+/* y[i step] = clamp(zero + add[i step] + requant(sum[i])) for i < n; add: or null */
+#if HMDC_ASM
+__attribute__((noinline))
+#endif
+static void hmdc_finish_sums(const struct hmdc_finish *f, const int32_t *sum, int32_t n, const int32_t *add, void *y)
 {
     const int32_t *mult = f->mult;
 #if HMDC_ASM
+    const uint32x4_t lane = vidupq_n_u32(0, 1), from = vmulq_n_u32(lane, (uint32_t)f->mult_step);
+    const uint32x4_t offset = vmulq_n_u32(lane, (uint32_t)f->step);
+    const int32x4_t lo = vdupq_n_s32(f->lo), hi = vdupq_n_s32(f->hi);
     int8_t *to = y;
-    int32x4_t m = vdupq_n_s32(*mult);
-    for (; n > 0; n -= 4, sum += 4, to += 4 * size) {
+    for (; n > 0; n -= 4, sum += 4, mult += 4 * f->mult_step, to += 4 * f->size * f->step) {
         const mve_pred16_t p = vctp32q((uint32_t)n);
-        if (f->mult_step) {
-            m = vldrwq_z_s32(mult, p);
-            mult += 4;
-        }
+        const int32x4_t m = vldrwq_gather_shifted_offset_z_s32(mult, from, p);
         int32x4_t v = vaddq_n_s32(hmdc_requant4(vldrwq_z_s32(sum, p), m, f->shift), f->zero);
         if (add) {
-            v = vaddq_s32(v, vldrwq_z_s32(add, p));
-            add += 4;
+            v = vaddq_s32(v, vldrwq_gather_shifted_offset_z_s32(add, offset, p));
+            add += 4 * f->step;
         }
-        hmdc_store4(to, v, f->lo, f->hi, p, (uint32_t)size);
+        v = vminq_s32(vmaxq_s32(v, lo), hi);
+        if (f->size == 1)
+            vstrbq_scatter_offset_p_s32(to, offset, v, p);
+        else if (f->size == 2)
+            vstrhq_scatter_shifted_offset_p_s32((void *)to, offset, v, p);
+        else
+            vstrwq_scatter_shifted_offset_p_s32((void *)to, offset, v, p);
     }
 #else
     for (int32_t i = 0; i < n; i++, mult += f->mult_step) {
-        const int32_t v = f->zero + hmdc_requant(sum[i], *mult, f->shift);
-        const int32_t inside = hmdc_clamp(add ? add[i] + v : v, f->lo, f->hi);
-        if (size == 1)
-            ((int8_t *)y)[i] = (int8_t)inside;
-        else if (size == 2)
-            ((int16_t *)y)[i] = (int16_t)inside;
+        const int32_t v = f->zero + hmdc_requant(sum[i], *mult, f->shift), at = i * f->step;
+        const int32_t inside = hmdc_clamp(add ? add[at] + v : v, f->lo, f->hi);
+        if (f->size == 1)
+            ((int8_t *)y)[at] = (int8_t)inside;
+        else if (f->size == 2)
+            ((int16_t *)y)[at] = (int16_t)inside;
         else
-            ((int32_t *)y)[i] = inside;
+            ((int32_t *)y)[at] = inside;
     }
 #endif
 }

@@ -22,7 +22,7 @@ static void hmdc_spmv_gather(const struct hmdc_spmv_gather *k, const x_t *x, con
     const int8_t *w = k->weights;
     const uint8_t *column = k->columns;
     const uint16_t *count = k->counts;
-    struct hmdc_finish finish = {k->mult, k->mult_step, k->shift, k->zero, k->lo, k->hi};
+    struct hmdc_finish finish = {k->mult, k->mult_step, k->shift, k->zero, k->lo, k->hi, sizeof(y_t), 1};
     int32_t sum[32];
     for (int32_t r = 0; r < k->rows; r += 32) {
         const int32_t rows = k->rows - r < 32 ? k->rows - r : 32;
@@ -38,7 +38,7 @@ static void hmdc_spmv_gather(const struct hmdc_spmv_gather *k, const x_t *x, con
             }
             sum[t] = s;
         }
-        hmdc_finish_sums(&finish, sum, rows, add ? add + r : add, y + r, sizeof(y_t));
+        hmdc_finish_sums(&finish, sum, rows, add ? add + r : add, y + r);
         finish.mult += 32 * k->mult_step;
     }
 }
