@@ -1,5 +1,6 @@
 """What layers and cells write their kernel calls into while a Model becomes a Program."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -29,7 +30,7 @@ def _unique(taken, name: str) -> str:
 class Builder:
     """Emits calls named LAYER.PART into the current block of the current function.  maps: matrix name -> LinearMap."""
 
-    def __init__(self, precision: str, maps: dict):
+    def __init__(self, precision: str, maps: dict, time_block: int = 1):
         self.program = Program(precision=precision)
         self.maps = maps
         self.targets: dict[str, View] = {}  # value -> where it has to be written
@@ -41,7 +42,11 @@ class Builder:
         self.states: dict[str, dict[str, View]] = {}  # layer -> its states
         self.shared: set[str] = set()  # values written into a part of a larger buffer
         self.exact = False  # whether moves between equal formats may share one scale to keep every bit
+        self.time_block = time_block  # steps whose input products are one product
         self._blocks: list[Block] = []
+        self._loop: Block | None = None  # the innermost one that is open
+        self._made: list[View] = []  # buffers since same_buffers began, in order
+        self._known: Iterator[View] = iter(())  # those to be taken again
         self._calls: set[str] = set()
 
     @property
@@ -79,31 +84,47 @@ class Builder:
     @contextmanager
     def function(self, name: str):
         """Calls emitted inside go to that function of the program."""
-        outer, self._blocks = self._blocks, self.program.functions.setdefault(name, [])
+        outer = self._blocks, self._loop
+        self._blocks, self._loop = self.program.functions.setdefault(name, []), None
         yield
-        self._blocks = outer
+        self._blocks, self._loop = outer
 
     @contextmanager
     def loop(self, repeat: int):
-        """Calls emitted inside run `repeat` times; the views given to them advance."""
-        if repeat > 1:
-            self._blocks.append(Block(repeat=repeat))
+        """Calls emitted inside run `repeat` times; the views given to them advance.  Loops may hold loops."""
+        if repeat == 1:
+            yield
+            return
+        around, self._loop = self._loop, Block(repeat=repeat)
+        (around.calls if around else self._blocks).append(self._loop)
         yield
-        if repeat > 1:
+        self._loop = around
+        if not around:
             self._blocks.append(Block())
 
     def emit(self, call: Kernel) -> None:
         if not self._blocks:
             self._blocks.append(Block())
-        self._blocks[-1].calls.append(replace(call, name=_unique(self._calls, call.name)))
+        block = self._loop or self._blocks[-1]
+        block.calls.append(replace(call, name=_unique(self._calls, call.name)))
+
+    @contextmanager
+    def same_buffers(self, made: list[View]):
+        """The same calls again, in the same buffers: `made` takes those of the first time, and gives them later."""
+        self._made, self._known = made, iter([*made])
+        yield
+        self._made, self._known = [], iter(())
 
     def buffer(self, name: str, shape: tuple[int, ...], fmt: Format, role: str = "temp",
                parts: dict[str, tuple[int, Format]] | None = None) -> View:  # fmt: skip
         """parts: name -> (elements, format) of pieces that keep a scale each."""
+        if again := next(self._known, None):
+            return replace(again, shape=shape, strides=row_major(shape))
         name = _unique(self.program.buffers, name)
         pieces = tuple(Buffer(f"{name}/{k}", n, f, role) for k, (n, f) in (parts or {}).items())
         self.program.buffers[name] = Buffer(name, prod(shape), fmt, role, parts=pieces)
-        return View(name, 0, tuple(shape), row_major(tuple(shape)))
+        self._made.append(v := View(name, 0, tuple(shape), row_major(tuple(shape))))
+        return v
 
     def fmt(self, v: View) -> Format:
         """Of the values that v shows; they lie in one part of their buffer."""
@@ -152,6 +173,13 @@ class Builder:
             self.emit(Rescale(name, x, part, same=True))
         else:
             self.move(name, x, part)
+
+    def groups(self, layer: str, steps: int) -> list[tuple[int, int, int]]:
+        """(first step, blocks, steps of each) along time.  The steps of a block share one product of x."""
+        alone = self.is_joined(layer) or self.maps[f"{layer}.w"].times(2) is None
+        n = 1 if alone else min(self.time_block, steps)
+        blocks = steps // n
+        return [(0, blocks, n)] + ([(blocks * n, 1, steps % n)] if steps % n else [])
 
     def continued(self, layer: str) -> str:
         """How U h takes over the sums of W x: `start` where its accumulators can go on from them, else `add`."""

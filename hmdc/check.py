@@ -13,9 +13,9 @@ def check(program: Program) -> Program:
         if function == "tail":
             written |= {v.buf for c in program.calls("frame") for v in c.writes()}
         for block in blocks:
-            for call in block.calls:
+            for call, *repeats in block.walk():
                 for v in call.reads() + call.writes():
-                    _inside(program, call.name, v, block.repeat)
+                    _inside(program, call.name, v, *repeats)
                     assert v.contiguous or isinstance(call, (Copy, Rescale)), f"{call.name} walks one piece of memory"
                 for v in call.reads():
                     assert v.buf in written, f"{call.name} reads {v.buf} before anything is written there"
@@ -23,8 +23,8 @@ def check(program: Program) -> Program:
     return program
 
 
-def _inside(program: Program, name: str, v: View, repeat: int) -> None:
+def _inside(program: Program, name: str, v: View, repeat: int, outer: int) -> None:
     size = program.buffers[v.buf].size
-    ends = [v.offset + v.advance * i for i in (0, repeat - 1)]
+    ends = [v.offset + v.advance * i + v.outer * j for i in (0, repeat - 1) for j in (0, outer - 1)]
     reach = sum((n - 1) * s for n, s in zip(v.shape, v.strides))
     assert min(ends) >= 0 and max(ends) + reach < size, f"{name} leaves {v.buf} ({size} elements)"

@@ -26,10 +26,11 @@ def joinable(model: Model, maps: dict[str, LinearMap]) -> tuple[str, ...]:
 
 
 def lower(model: Model, maps: dict[str, LinearMap], precision: str = "int8", mode: str = "auto",
-          joint: tuple[str, ...] = ()) -> Program:  # fmt: skip
+          joint: tuple[str, ...] = (), time_block: int | None = None) -> Program:  # fmt: skip
     """maps: matrix name -> map, for every matrix of the model.  mode: which entries the C gets, one of MODES.
 
     joint: those of `joinable` whose gates take one sum over [x; h].
+    time_block: layer after layer over the whole sequence, the input products of so many steps at once.
     Raises HmdcError when mode is stream and a layer needs the whole sequence.
     """
     maps = maps | {f"{n}.wu": Dense(np.hstack([maps[f"{n}.w"].w, maps[f"{n}.u"].w])) for n in joint}
@@ -40,7 +41,8 @@ def lower(model: Model, maps: dict[str, LinearMap], precision: str = "int8", mod
         if mode == "stream":
             raise HmdcError(f"--mode stream is impossible: {e}; use --mode sequence") from e
         step = None
-    return Lowering(model, who, step, Builder(precision, maps)).run(mode)
+    step = step if time_block is None else None
+    return Lowering(model, who, step, Builder(precision, maps, time_block or 1)).run(mode)
 
 
 class Lowering:

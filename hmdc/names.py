@@ -4,8 +4,8 @@ import re
 
 # C99, C++ and the names that the generated code uses itself
 RESERVED = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl
-    concept const const_cast constexpr continue decltype default delete do double dynamic_cast else enum
+    """alignas alignof and and_eq asm auto bitand bitor block bool break case catch char char16_t char32_t class
+    compl concept const const_cast constexpr continue decltype default delete do double dynamic_cast else enum
     explicit export extern false float for friend goto if inline int int8_t int16_t int32_t int64_t linux long main
     mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
     reinterpret_cast requires restrict return s scratch elapsed short signed sizeof static static_assert

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .program import Buffer, Program
+from .program import Block, Buffer, Program
 
 ALIGN = 4
 
@@ -54,27 +54,31 @@ def lifetimes(program: Program) -> dict[str, list[tuple[str, int, int]]]:
 
     A buffer that crosses the border of a repeated block lives through every iteration of it.
     """
-    out: dict[str, dict[str, list[int]]] = {}
+    uses: dict[str, dict[str, list[int]]] = {}  # temporary -> function -> numbers of the calls that touch it
+    loops: dict[str, list[range]] = {}  # function -> numbers of the calls in each of its repeated blocks
     at = dict.fromkeys(program.functions, 0)
     for name, blocks in program.functions.items():
         f = "frame" if name == "tail" else name
         for block in blocks:
-            first, last = at[f], at[f] + len(block.calls) - 1
-            at[f] = last + 1
-            for i, call in enumerate(block.calls, first):
+            loops.setdefault(f, []).extend(_loops(block, at[f]))
+            for i, (call, *_) in enumerate(block.walk(), at[f]):
+                at[f] = i + 1
                 for v in call.reads() + call.writes():
                     if program.buffers[v.buf].role == "temp":
-                        life = out.setdefault(v.buf, {}).setdefault(f, [i, i, first, last, block.repeat])
-                        _extend(life, i, first, last, block.repeat)
-    return {b: [(f, life[0], life[1]) for f, life in by.items()] for b, by in out.items()}
+                        uses.setdefault(v.buf, {}).setdefault(f, []).append(i)
+    return {b: [(f, *_life(numbers, loops[f])) for f, numbers in by.items()] for b, by in uses.items()}
 
 
-def _extend(life: list[int], i: int, first: int, last: int, repeat: int) -> None:
-    """life: [first call, last call, and the block (first, last, repeat) that touched the buffer most recently]."""
-    if first != life[2]:  # another block: everything in between, and the whole of any loop
-        if life[4] > 1:
-            life[0] = min(life[0], life[2])
-        life[1] = max(life[1], last if repeat > 1 else i)
-        life[2:] = [first, last, repeat]
-    else:
-        life[1] = max(life[1], i)
+def _loops(block: Block, first: int) -> list[range]:
+    """The calls of the block and of those in it, numbered from `first`, where they are repeated."""
+    found, at = [], first
+    for c in block.calls:
+        n = len(list(c.walk())) if isinstance(c, Block) else 1
+        found += _loops(c, at) if isinstance(c, Block) else []
+        at += n
+    return found + ([range(first, at)] if block.repeat > 1 else [])
+
+
+def _life(numbers: list[int], loops: list[range]) -> tuple[int, int]:
+    crossed = [loop for loop in loops if 0 < sum(i in loop for i in numbers) < len(numbers)]
+    return min([*numbers, *(loop[0] for loop in crossed)]), max([*numbers, *(loop[-1] for loop in crossed)])

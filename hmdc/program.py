@@ -1,6 +1,6 @@
 """A Program: named buffers and straight lines of kernel calls.  Everything after lowering sees only this."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -77,13 +77,17 @@ def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class View:
-    """A strided window on a buffer, in elements; it moves by `advance` per iteration of its block."""
+    """A strided window on a buffer, in elements.
+
+    It moves by `advance` per iteration of its block, by `outer` per iteration of the block around that one.
+    """
 
     buf: str
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     advance: int = 0
+    outer: int = 0
 
     @property
     def size(self) -> int:
@@ -110,18 +114,31 @@ class View:
         return replace(self, offset=offset, shape=tuple(shape), strides=tuple(strides))
 
     def step(self, axis: int, reverse: bool) -> "View":
-        """Walk along `axis`, one index per iteration of the block."""
-        n, stride = self.shape[axis], self.strides[axis]
-        first = self.slice(axis, n - 1, n) if reverse else self.slice(axis, 0, 1)
-        return replace(first, advance=-stride if reverse else stride)
+        """Walk along `axis`, one index per iteration of the block.  A view that walks already does so around it."""
+        return replace(self.walk(axis, 0, 1, reverse), outer=self.advance)
+
+    def walk(self, axis: int, first: int, n: int, reverse: bool) -> "View":
+        """n indices at a time, starting behind the `first` ones; reverse: from the end, still in ascending order."""
+        total, move = self.shape[axis], n * self.strides[axis]
+        start = total - first - n if reverse else first
+        return replace(self.slice(axis, start, start + n), advance=-move if reverse else move)
 
 
 @dataclass
 class Block:
-    """Kernel calls run `repeat` times."""
+    """Kernel calls run `repeat` times; among them may be blocks of calls, which hold no further blocks."""
 
     calls: list = field(default_factory=list)
     repeat: int = 1
+
+    def walk(self, outer: int = 1) -> Iterator[tuple]:
+        """(call, repeat of its block, repeat of the block around that one), in order."""
+        for c in self.calls:
+            yield from c.walk(self.repeat) if isinstance(c, Block) else [(c, self.repeat, outer)]
+
+    def map(self, f: Callable) -> "Block":
+        """f: call -> the calls in its place."""
+        return replace(self, calls=[d for c in self.calls for d in ([c.map(f)] if isinstance(c, Block) else f(c))])
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,12 @@ class Program:
     def calls(self, *names: str) -> Iterator:
         for name in names or self.functions:
             for block in self.functions[name]:
-                yield from block.calls
+                yield from (call for call, *_ in block.walk())
+
+    def times(self, function: str) -> Iterator[tuple]:
+        """(call, how often it runs whenever the function does)"""
+        for block in self.functions[function]:
+            yield from ((call, repeat * outer) for call, repeat, outer in block.walk())
 
     def ports(self) -> list[Port]:
         return self.inputs + self.outputs
@@ -176,12 +198,12 @@ class Env:
     def __init__(self, program: Program, samples: int, integer: bool):
         dtype = np.int64 if integer else np.float64
         self.arrays = {b.name: np.zeros((samples, b.size), dtype) for b in program.buffers.values()}
-        self.iteration = 0
+        self.iteration = self.outer = 0
 
     def view(self, v: View) -> np.ndarray:
         """[samples, *v.shape], writable."""
         a = self.arrays[v.buf]
-        at = v.offset + v.advance * self.iteration
+        at = v.offset + v.advance * self.iteration + v.outer * self.outer
         if v.contiguous:
             return a[:, at : at + v.size].reshape(len(a), *v.shape)
         item = a.itemsize
@@ -195,9 +217,16 @@ class Env:
     def run(self, blocks: list[Block], watch=None) -> None:
         """watch(call, env) sees every call after it ran."""
         for block in blocks:
-            for self.iteration in range(block.repeat):
-                for call in block.calls:
-                    call.run(self)
-                    if watch:
-                        watch(call, self)
-        self.iteration = 0
+            self._block(block, watch, 0)
+        self.iteration = self.outer = 0
+
+    def _block(self, block: Block, watch, outer: int) -> None:
+        for i in range(block.repeat):
+            for call in block.calls:
+                if isinstance(call, Block):
+                    self._block(call, watch, i)
+                    continue
+                self.iteration, self.outer = i, outer
+                call.run(self)
+                if watch:
+                    watch(call, self)

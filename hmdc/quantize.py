@@ -7,7 +7,7 @@ import numpy as np
 from .errors import HmdcError
 from .intmath import limits, significant
 from .kernels import Kernel, Quantizer, Rescale
-from .program import Block, Env, Program
+from .program import Env, Program
 from .simulate import simulate
 
 SAMPLES = 1 << 15  # values kept per buffer to weigh clipping against resolution
@@ -40,10 +40,10 @@ def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]
     """Run the float program on calibration data (see simulate); return what each buffer took."""
     ranges = {g.name: Range() for b in program.buffers.values() for g in b.grids()}
     visits: dict[str, int] = {}
-    for block in (b for f in program.functions.values() for b in f):
-        for call in block.calls:
+    for function in program.functions:
+        for call, times in program.times(function):
             for v in call.writes():
-                visits[v.buf] = visits.get(v.buf, 0) + block.repeat * program.steps
+                visits[v.buf] = visits.get(v.buf, 0) + times * program.steps
 
     def watch(call: Kernel, env: Env) -> None:
         for v in call.writes():
@@ -69,8 +69,7 @@ def quantize(program: Program, scales: Scales) -> Program:
     for call in program.calls():
         call.announce(q)
     functions = {
-        name: [Block([c for call in b.calls for c in call.quantize(q)], b.repeat) for b in blocks]
-        for name, blocks in program.functions.items()
+        name: [b.map(lambda call: call.quantize(q)) for b in blocks] for name, blocks in program.functions.items()
     }
     return replace(program, buffers=buffers, functions=functions)
 

@@ -102,21 +102,18 @@ class Renderer:
     def _argument(self, buf: str) -> Argument | None:
         return next((a for a in self.arguments if a.port.buf == buf), None)
 
-    def pointer(self, v: View, block: Block) -> str:
+    def pointer(self, v: View, counters: tuple[str, ...]) -> str:
         b = self.program.buffers[v.buf]
         base = self.idents[v.buf]
         if b.role == "state":
             base = f"s->{base}"
         elif b.role == "temp":
             base = f"s->scratch.{base}.v"
-        if block.repeat > 1 and v.advance:
-            move = f"{abs(v.advance)} * t"
-            return (
-                f"{base} + {v.offset} - {move}"
-                if v.advance < 0
-                else f"{base} + {f'{v.offset} + ' if v.offset else ''}{move}"
-            )
-        return f"{base} + {v.offset}" if v.offset else base
+        steps = zip((v.advance, v.outer), counters)
+        moves = sorted(((step, variable) for step, variable in steps if step and variable), reverse=True)
+        terms = [f"+ {v.offset}"] if v.offset or any(step < 0 for step, _ in moves) else []
+        terms += [f"{'-' if step < 0 else '+'} {abs(step)} * {variable}" for step, variable in moves]
+        return " ".join([base, *terms])
 
     # --- memory
 
@@ -135,17 +132,25 @@ class Renderer:
     # --- calls
 
     def _function(self, name: str, blocks: list[Block]) -> dict:
-        lines = []
-        for block in blocks:
-            calls = [self._call(c, block) for c in block.calls]
-            if block.repeat > 1:
-                calls = [f"for (int t = 0; t < {block.repeat}; t++) {{", *(f"    {c}" for c in calls), "}"]
-            lines += calls
-        used = {v.buf for b in blocks for c in b.calls for v in c.reads() + c.writes()}
+        lines = [line for block in blocks for line in self._block(block, ())]
+        used = {v.buf for c in self.program.calls(name) for v in c.reads() + c.writes()}
         return {"lines": lines, "arguments": [a for a in self.arguments if a.port.buf in used],
                 "uses_state": any("s->" in line for line in lines)}  # fmt: skip
 
-    def _call(self, call: Kernel, block: Block) -> str:
+    def _block(self, block: Block, around: tuple[str, ...]) -> list[str]:
+        """around: the variable that counts the iterations of the block around this one, if there is one."""
+        variable = "block" if any(isinstance(c, Block) for c in block.calls) else "t"
+        counters = ((variable,) if block.repeat > 1 else ("",)) + around
+        lines = []
+        for c in block.calls:
+            lines += self._block(c, counters) if isinstance(c, Block) else [self._call(c, counters)]
+        if block.repeat == 1:
+            return lines
+        head = f"for (int {variable} = 0; {variable} < {block.repeat}; {variable}++) {{"
+        return [head, *(f"    {line}" for line in lines), "}"]
+
+    def _call(self, call: Kernel, counters: tuple[str, ...]) -> str:
+        """counters: variables that count the iterations of its block and of the one around, "" without a loop."""
         views = call.views()
         types = {} if self.float_mode else {f: self.ctype(self.program.buffers[views[f].buf]) for f in call.TYPES}
         function, text = runtime.instantiate(call.c_kernel(self.float_mode), self.prefix, types, self.isa.name)
@@ -153,7 +158,7 @@ class Renderer:
         name = self.idents.fresh(call.name)
         fields = [(f, self._value(call, name, f, v)) for f, v in call.fields().items()]
         self.descriptors.append((function, name, fields))
-        pointers = ["NULL" if v is None else self.pointer(v, block) for v in views.values()]
+        pointers = ["NULL" if v is None else self.pointer(v, counters) for v in views.values()]
         return f"{function}(&{name}, {', '.join(pointers)});"
 
     def _value(self, call: Kernel, name: str, field: str, value) -> str:

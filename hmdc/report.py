@@ -69,7 +69,7 @@ def code_size(program: Program, rendered: Renderer) -> tuple[int, int]:
 
 def macs(program: Program) -> tuple[int | None, int]:
     """Multiply-accumulates of one step (None without a step entry) and of one sequence."""
-    count = {f: sum(c.macs() * b.repeat for b in blocks for c in b.calls) for f, blocks in program.functions.items()}
+    count = {f: sum(c.macs() * times for c, times in program.times(f)) for f in program.functions}
     if not program.streams:
         return None, count["run"]
     return count["frame"] + count["tail"], count["frame"] * program.steps + count["tail"]
@@ -86,8 +86,8 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
     mine = [c for c in program.calls() if c.name.split(".")[0] == node.name]
     repeat = {"frame": program.steps, "tail": 1, "run": 1}
     names = {c.name for c in mine}
-    work = sum(c.macs() * b.repeat * repeat.get(f, 0) for f, blocks in program.functions.items()
-               for b in blocks for c in b.calls if c.name in names)  # fmt: skip
+    work = sum(c.macs() * times * n for f, n in repeat.items() if f in program.functions
+               for c, times in program.times(f) if c.name in names)  # fmt: skip
     matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
     dense, total = _dense_bytes(node, program), stored_bytes(mine)

@@ -20,6 +20,10 @@ class Cell:
     gates: tuple[str, ...]
     states: tuple[str, ...] = ("h",)
 
+    def bias(self, node: Node) -> np.ndarray:
+        """What is added to W x, [gates*H]."""
+        return node.weights["bw"] + node.weights["bu"]
+
     def formats(self, b: Builder, node: Node) -> dict[str, Format]:
         """The format of each carried state."""
         raise NotImplementedError
@@ -28,20 +32,24 @@ class Cell:
         """One step in float64.  x: [samples, I], states: [samples, H]."""
         raise NotImplementedError
 
-    def step(self, b: Builder, node: Node, x: View, state: dict[str, View]) -> None:
+    def sums(self, b: Builder, node: Node, x: View, steps: int = 1) -> View:
+        """W x + bias of that many steps, [steps, gates*H], where the layer's matrices are not joined."""
+        w = b.maps[f"{node.name}.w"]
+        y = b.buffer(f"{node.name}.sums", (steps, w.shape[0]), SUM)
+        w.times(steps).lower(b, f"{node.name}.w", x, y, bias=self.bias(node))
+        return y
+
+    def step(self, b: Builder, node: Node, state: dict[str, View]) -> None:
         """Emit one step; state as in layers.recurrent.  A carried h wider than state["feed"] is copied to it here."""
         raise NotImplementedError
 
 
-def preactivations(b: Builder, node: Node, x: View, state: dict[str, View], z: View) -> None:
-    """z = W x + U h + b for all gates, from two matrices or from one on [x; h]."""
-    bias = node.weights["bw"] + node.weights["bu"]
+def preactivations(b: Builder, node: Node, state: dict[str, View], z: View) -> None:
+    """z = W x + U h + b for all gates, from sums of W x or from one matrix on [x; h]."""
     if b.is_joined(node.name):
-        b.product(f"{node.name}.wu", state["xh"], z, bias=bias)
-        return
-    sums = b.buffer(f"{node.name}.sums", z.shape, SUM)
-    b.product(f"{node.name}.w", x, sums, bias=bias)
-    b.product(f"{node.name}.u", state["feed"], z, **{b.continued(node.name): sums})
+        b.product(f"{node.name}.wu", state["xh"], z, bias=node.weights["bw"] + node.weights["bu"])
+    else:
+        b.product(f"{node.name}.u", state["feed"], z, **{b.continued(node.name): state["sums"]})
 
 
 def split(a: np.ndarray, n: int) -> list[np.ndarray]:

@@ -16,6 +16,11 @@ class Gru(Cell):
 
     gates = ("z", "r", "n")
 
+    def bias(self, node):
+        n, w = node.attrs["hidden"], node.weights
+        after = node.attrs["linear_before_reset"]
+        return w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
+
     def formats(self, b, node):
         return {"h": CARRY}
 
@@ -31,30 +36,26 @@ class Gru(Cell):
             n = np.tanh(xn + (r * h) @ un.T + bn)
         return {"h": z * h + (1 - z) * n}
 
-    def step(self, b, node, x, state):
+    def step(self, b, node, state):
         name, n = node.name, node.attrs["hidden"]
         gates, candidate = b.buffer(f"{name}.gates", (2 * n,), GATE), b.buffer(f"{name}.candidate", (n,), GATE)
         z, r = gates.slice(0, 0, n), gates.slice(0, n, 2 * n)
         lower = _joined if b.is_joined(name) else _separate
         if b.is_joined(name) and f"{name}.w" in b.maps and node.attrs["linear_before_reset"]:
             lower = _joint_gates
-        lower(b, node, x, state, gates, r, candidate)
+        lower(b, node, state, gates, r, candidate)
         b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
         if state["feed"] != state["h"]:
             b.move(f"{name}.feed", state["h"], state["feed"])
 
 
-def _separate(b, node, x, state, gates, r, candidate):
+def _separate(b, node, state, gates, r, candidate):
     """Pre-activations from W on x and U on h."""
     name, n, w = node.name, node.attrs["hidden"], node.weights
-    after = node.attrs["linear_before_reset"]
-    bias = w["bw"] + np.concatenate([w["bu"][: 2 * n], np.zeros(n) if after else w["bu"][2 * n :]])
-    sums = b.buffer(f"{name}.sums", (3 * n,), SUM)
+    sums, go_on = state["sums"], b.continued(name)
     sums_n = sums.slice(0, 2 * n, 3 * n)
-    go_on = b.continued(name)
-    b.product(f"{name}.w", x, sums, bias=bias)
     b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), **{go_on: sums.slice(0, 0, 2 * n)})
-    if after:
+    if node.attrs["linear_before_reset"]:
         un = b.buffer(f"{name}.un", (n,), WIDE)
         b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
         b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
@@ -64,7 +65,7 @@ def _separate(b, node, x, state, gates, r, candidate):
         b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", **{go_on: sums_n})
 
 
-def _joint_gates(b, node, x, state, gates, r, candidate):
+def _joint_gates(b, node, state, gates, r, candidate):
     """z and r from [W U] on [x; h]; the candidate's two products stay apart, as the reset gate comes between them."""
     name, n, w = node.name, node.attrs["hidden"], node.weights
     xn, un = b.buffer(f"{name}.xn", (n,), SUM), b.buffer(f"{name}.un", (n,), WIDE)
@@ -75,11 +76,11 @@ def _joint_gates(b, node, x, state, gates, r, candidate):
     b.emit(Gate(f"{name}.reset", r, un, candidate, xn))
 
 
-def _joined(b, node, x, state, gates, r, candidate):
+def _joined(b, node, state, gates, r, candidate):
     """Pre-activations from one matrix per gate on [x; h]; the candidate's reads [x; r h], or [x; 0] and [0; h]."""
     name, n, w, wu = node.name, node.attrs["hidden"], node.weights, f"{node.name}.wu"
-    n_x, bias = x.size, w["bw"] + w["bu"]
-    x = state["x"]
+    x, bias = state["x"], w["bw"] + w["bu"]
+    n_x = x.size
     b.product(wu, state["xh"], gates, rows=(0, 2 * n), bias=bias[: 2 * n])
     if not node.attrs["linear_before_reset"]:
         xr, x_part, r_part = b.joint(name, "xr", x, n)

@@ -22,7 +22,7 @@ class Lstm(Cell):
         c = sigmoid(f) * state["c"] + sigmoid(i) * np.tanh(g)
         return {"h": sigmoid(o) * np.tanh(c), "c": c}
 
-    def step(self, b, node, x, state):
+    def step(self, b, node, state):
         z = b.buffer(f"{node.name}.gates", (4 * node.attrs["hidden"],), GATE)
-        preactivations(b, node, x, state, z)
+        preactivations(b, node, state, z)
         b.emit(LstmUpdate(f"{node.name}.update", z, state["c"], state["h"]))

@@ -18,9 +18,9 @@ class Rnn(Cell):
         w = node.weights
         return {"h": FUNCTIONS[node.attrs["activation"]](x @ w["w"].T + state["h"] @ w["u"].T + w["bw"] + w["bu"])}
 
-    def step(self, b, node, x, state):
+    def step(self, b, node, state):
         name, n, f = node.name, node.attrs["hidden"], FUNCTIONS[node.attrs["activation"]]
         z = b.buffer(f"{name}.gates", (n,), GATE if f.saturating else WIDE)
-        preactivations(b, node, x, state, z)
+        preactivations(b, node, state, z)
         h = state["h"]
         b.emit(Rescale(f"{name}.update", z, h, low=0.0) if f is RELU else Table(f"{name}.update", z, h, f))

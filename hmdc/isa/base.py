@@ -64,15 +64,18 @@ class Fitting:
     def take(self, kind: type[Kernel], y: View) -> Kernel | None:
         """Withdraw the call of that kind which wrote y, if no call since then used the buffer."""
         for i, call in reversed(list(enumerate(self.emitted))):
+            if isinstance(call, Block):
+                return None
             if any(v.buf == y.buf for v in call.reads() + call.writes()):
                 if not isinstance(call, kind) or call.y != y:
                     return None
                 return self.emitted.pop(i)
         return None
 
-    def start(self) -> None:
-        """A new block: nothing is known about the operands."""
-        self._ready, self.emitted = {}, []
+    def start(self, calls: list) -> list:
+        """What comes next goes into these calls of a block: nothing is known about the operands."""
+        self._ready, self.emitted = {}, calls
+        return calls
 
 
 def fit(program: Program, isa: Isa) -> Program:
@@ -81,29 +84,33 @@ def fit(program: Program, isa: Isa) -> Program:
         return program
     fitting, functions = Fitting(program), {}
     for name, blocks in program.functions.items():
-        functions[name] = [Block(_fit_block(fitting, b, isa), b.repeat) for b in blocks]
+        functions[name] = [_fit_block(fitting, b, isa) for b in blocks]
     return _unique_names(replace(program, buffers=fitting.buffers, functions=functions))
 
 
-def _fit_block(fitting: Fitting, block: Block, isa: Isa) -> list[Kernel]:
-    fitting.start()
+def _fit_block(fitting: Fitting, block: Block, isa: Isa) -> Block:
+    calls = fitting.start([])
     for call in block.calls:
+        if isinstance(call, Block):
+            calls.append(_fit_block(fitting, call, isa))
+            fitting.start(calls)
+            continue
         variant = isa.variants.get(type(call))
         for c in (variant and variant(fitting, call)) or [call]:
             fitting.emit(c)
-    return fitting.emitted
+    return replace(block, calls=calls)
 
 
 def _unique_names(program: Program) -> Program:
     """Operands are prepared in several places: number the later calls."""
     seen: dict[str, int] = {}
-    for blocks in program.functions.values():
-        for block in blocks:
-            for i, call in enumerate(block.calls):
-                n = seen[call.name] = seen.get(call.name, 0) + 1
-                if n > 1:
-                    block.calls[i] = replace(call, name=f"{call.name}_{n}")
-    return program
+
+    def numbered(call: Kernel) -> list[Kernel]:
+        n = seen[call.name] = seen.get(call.name, 0) + 1
+        return [call if n == 1 else replace(call, name=f"{call.name}_{n}")]
+
+    functions = {name: [b.map(numbered) for b in blocks] for name, blocks in program.functions.items()}
+    return replace(program, functions=functions)
 
 
 def become(kind: type[Kernel], call: Kernel, **changes) -> Kernel:

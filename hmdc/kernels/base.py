@@ -46,16 +46,22 @@ class Quantizer:
         return self.peaks.get(v.buf, (1 << (min(b.bits, SUM_BITS) - 1)) + int(np.max(np.abs(b.zero))))
 
     def set_reach(self, v: View, bounds: np.ndarray) -> None:
-        """Real bounds of the int32 sums in v."""
-        self._reach.setdefault(v.buf, np.zeros(self.buffers[v.buf].size))[v.offset : v.offset + v.size] = bounds
+        """Real bounds of the int32 sums in v, which may hold several times as many sums."""
+        reach = self._reach.setdefault(v.buf, np.zeros(self.buffers[v.buf].size))
+        reach[v.offset : v.offset + v.size] = np.resize(bounds, v.size)
 
     def reach(self, v: View) -> np.ndarray:
         return self._reach[v.buf][v.offset : v.offset + v.size]
 
     def regrid(self, v: View, steps: np.ndarray) -> None:
-        """Give the int32 sums of v a scale for each element: that of the sums which go on from them."""
-        whole = np.broadcast_to(self.buffers[v.buf].scale, (self.buffers[v.buf].size,)).copy()
-        whole[v.offset : v.offset + v.size] = steps
+        """Give the int32 sums of v a scale for each element: that of the sums which go on from them.
+
+        Where v moves, so do they: along the whole buffer, like the steps of a time block.
+        """
+        size = self.buffers[v.buf].size
+        whole = np.broadcast_to(self.buffers[v.buf].scale, (size,)).copy()
+        period = abs(v.advance) or size
+        whole.reshape(-1, period)[:, v.offset % period :][:, : v.size] = steps
         self.buffers[v.buf] = replace(self.buffers[v.buf], scale=whole)
 
     def partial_sums(self, like: View) -> View:
@@ -163,6 +169,14 @@ class Kernel:
 
     def macs(self) -> int:
         return 0
+
+    def vectors(self) -> int:
+        """Times that the weights are needed."""
+        return 1
+
+    def reuse(self) -> int:
+        """Vectors that share one read of a weight."""
+        return 1
 
     def weights(self) -> list[np.ndarray]:
         """Arrays that count as weights and biases."""

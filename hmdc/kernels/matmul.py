@@ -67,13 +67,15 @@ class Matmul(Kernel):
         return [] if self.add is None else [(self.add, self.y)]
 
     def _product(self, q: Quantizer) -> Product:
-        least = 0.0 if self.start is None else q.reach(self.start) / START
-        return Product.of(self.w, self.bias, q[self.x], q[self.y], self.per_row, least)
+        least, y = 0.0 if self.start is None else q.reach(self.start) / START, q[self.y]
+        if np.ndim(y.scale):  # one for every row, the same in every vector
+            y = replace(y, scale=y.scale[: len(self.w)])
+        return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least)
 
     def announce(self, q: Quantizer) -> None:
         if self.start is not None:
             q.regrid(self.start, self._product(q).step)
-        elif q[self.y].bits == 32 and self.p == self.q == 1:
+        elif q[self.y].bits == 32 and self.q == 1:
             x = q[self.x]
             peak = ((1 << (x.bits - 1)) + np.abs(x.zero)) * x.scale
             reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.biases()).max())
@@ -116,6 +118,9 @@ class Matmul(Kernel):
 
     def macs(self) -> int:
         return self.w.size * self.p * self.q
+
+    def vectors(self) -> int:
+        return self.p * self.q
 
     def weights(self) -> list[np.ndarray]:
         bias = None if self.bias is None else self.bias.astype(np.int32)

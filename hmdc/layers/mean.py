@@ -24,7 +24,7 @@ class Mean(Layer):
         x = b.contiguous(f"{node.name}.in", x)
         p, q = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
         y = b.output(node.outputs[0], shape, node.name)
-        b.emit(Matmul(node.name, x, y, np.full((1, n), 1 / n), None, None, p, q))
+        b.emit(Matmul(node.name, x, y, np.full((1, n), 1 / n), p=p, q=q))
         return (y,)
 
     def _accumulate(self, b, node, x, shape):

@@ -5,6 +5,7 @@ import numpy as np
 from ..cells import CELLS
 from ..errors import NotStreamable
 from ..kernels import Copy
+from ..program import View
 from .base import Layer
 
 
@@ -35,27 +36,41 @@ class Recurrent(Layer):
                 self.set_state(b, node, name, given)
         h = state["feed"]
         y = self._all_steps(b, node, h, steps)
-        x_t = x.step(0, node.attrs["reverse"])
-        with b.loop(steps):
-            x_t = b.contiguous(f"{node.name}.x", x_t)
-            if b.is_joined(node.name):
-                b.join(f"{node.name}.join", x_t.reshape(x_t.size), state["x"])
-            cell.step(b, node, x_t, state)
-            if y is not None and y.buf != h.buf:
-                y_t = y.step(0, node.attrs["reverse"])
-                tied = b.fmt(y) == b.fmt(h) and node.outputs[0] not in b.shared
-                source = h.reshape(*y_t.shape)
-                b.emit(Copy(f"{node.name}.y", source, y_t)) if tied else b.move(f"{node.name}.y", source, y_t)
+        made: list[View] = []
+        for first, blocks, n_steps in b.groups(node.name, steps):
+            x_b, y_b = (v and v.walk(0, first, n_steps, node.attrs["reverse"]) for v in (x, y))
+            with b.same_buffers(made), b.loop(blocks):
+                self._block(b, node, x_b, y_b, state)
         final = [h if name == "h" else state[name] for name in cell.states]
         return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
+
+    def _block(self, b, node, x, y, state):
+        """The steps of a block: their products of x all at once, the rest step after step."""
+        name, n = node.name, x.shape[0]
+        step = lambda v: v if n == 1 else v.step(0, node.attrs["reverse"])
+        x = b.contiguous(f"{name}.x", x)
+        if b.is_joined(name):
+            b.join(f"{name}.join", x.reshape(x.size), state["x"])
+        else:
+            sums = step(CELLS[node.op].sums(b, node, x, n))
+            state = state | {"sums": sums.reshape(sums.size)}
+        with b.loop(n):
+            CELLS[node.op].step(b, node, state)
+            if y is not None and y.buf != state["feed"].buf:
+                self._write(b, node, state["feed"], step(y))
+
+    def _write(self, b, node, h, y):
+        tied = b.fmt(y) == b.fmt(h) and node.outputs[0] not in b.shared
+        h = h.reshape(*y.shape)
+        b.emit(Copy(f"{node.name}.y", h, y)) if tied else b.move(f"{node.name}.y", h, y)
 
     def _states(self, b, node, cell, x):
         """State buffers with their initial values.
 
         h, c: what is carried; feed: h as the products and the next layers read it; with a joined matrix also xh, the
-        buffer [x; feed], and x, its first part.
+        buffer [x; feed], and x, its first part; without, each step adds sums, its W x + bias.
         """
-        state, n, n_x = {}, node.attrs["hidden"], x.shape[-1]
+        state, n = {}, node.attrs["hidden"]
         formats = cell.formats(b, node)
         first = {name: node.weights.get(f"{name}0", np.zeros(n)) for name in formats}
         if b.is_joined(node.name):

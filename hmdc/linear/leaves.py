@@ -48,6 +48,10 @@ class LinearMap:
         """The map to those outputs only.  Raises HmdcError where the structure cannot be cut there."""
         raise HmdcError(f"a {type(self).__name__} map of {self.shape[0]} rows cannot be cut at {start}..{stop}")
 
+    def times(self, n: int) -> "LinearMap | None":
+        """The map of n vectors at once, one behind the other; None where its kernels take one vector."""
+        return self if n == 1 else None
+
     def lower(self, b, name: str, x: View, y: View, **end) -> None:
         """Emit y = clip(self @ x + bias + add, low, high) on the builder b.  x, y: one piece of memory each.
 
@@ -99,6 +103,9 @@ class Dense(LinearMap):
         if self.p > 1 or self.q > 1:
             return super().rows(start, stop)
         return replace(self, w=self.w[start:stop])
+
+    def times(self, n):
+        return replace(self, p=n * self.p)
 
     def lower(self, b, name, x, y, **end):
         bias = end.get("bias")
@@ -232,6 +239,9 @@ class Exchange(LinearMap):
 
     def macs(self):
         return 0
+
+    def times(self, n):
+        return replace(self, p=n * self.p)
 
     def lower(self, b, name, x, y, **end):
         assert not end, "an exchange of axes takes no bias"

@@ -68,6 +68,13 @@ class Chain(Composite):
     def rows(self, start, stop):
         return Chain((self.maps[0].rows(start, stop), *self.maps[1:]))
 
+    def times(self, n):
+        """A bias for each output has to be one for each row of the last matrix."""
+        if n == 1:
+            return self
+        maps, last = [m.times(n) for m in self.maps], self.maps[0]
+        return Chain(tuple(maps)) if all(maps) and isinstance(last, Dense) and last.p == last.q == 1 else None
+
     def lower(self, b, name, x, y, **end):
         for i, m in reversed(list(enumerate(self.maps))):
             if i == 0:
