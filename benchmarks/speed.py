@@ -1,6 +1,6 @@
 """Every figure of speed, measured again: executed instructions on six emulated boards, beside those of the peers.
 
-    python benchmarks/speed.py                                # writes speed.md, speed.json and speed.svg beside it
+    python benchmarks/speed.py                                # writes speed.md, .json, .svg and the README's table
     python benchmarks/speed.py --only 'microbit LSTM 28->40'  # measures those rows and only prints them
 
 The networks of one layer are random (networks.py), the figures of the peers are in peers.toml.  A row is held when
@@ -211,7 +211,7 @@ def structured_cases(lab: Lab) -> Iterator[Case]:
               help="Folder with tflm_mnist_lstm.onnx and mnist_u8.npz.")  # fmt: skip
 @click.option("--only", help="Measure the rows whose label has these words, and print them.")
 def main(models: Path, only: str | None) -> None:
-    """Measure, and write speed.md, speed.json and speed.svg."""
+    """Measure, and write speed.md, speed.json, speed.svg and the table in the README."""
     peers = tomllib.loads((HERE / "peers.toml").read_text())
     with tempfile.TemporaryDirectory(prefix="hmdc-speed-") as scratch:
         lab = Lab(Path(scratch), models)
@@ -226,6 +226,8 @@ def main(models: Path, only: str | None) -> None:
                    "figures": lab.figures}  # fmt: skip
         (HERE / "speed.json").write_text(json.dumps(content, indent=1) + "\n")
         (HERE / "speed.md").write_text(speed_page.markdown(rows, peers, gcc))
+        page = HERE.parent / "README.md"
+        page.write_text(speed_page.readme(page.read_text(), rows))
         speed_page.chart(rows, HERE / "speed.svg")
     missed = sum(not row.held for row in rows)
     click.echo(f"{len(rows)} rows, {missed} not held")

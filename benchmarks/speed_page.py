@@ -58,6 +58,32 @@ def markdown(rows: list, peers: dict, gcc: str) -> str:
     return "\n\n".join(part.strip() for part in out) + "\n"
 
 
+def readme(text: str, rows: list) -> str:
+    """The README with its table made again."""
+    before, begin, rest = text.partition("<!-- from benchmarks/speed.md: make speed -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    return before + begin + summary(rows) + end + after
+
+
+def summary(rows: list) -> str:
+    """One line for each peer: the range of the ratios on each core."""
+    cores = {name: b.core for name, b in load_boards().items() if any(row.board == name for row in rows)}
+    whats = {"lstm": "LSTM step", "gru": "GRU step", "others": "LSTM step", "mnist": "MNIST LSTM, 28 steps",
+             "code": "its code, bytes"}  # fmt: skip
+    notes = {"onnx2c": ", float32", "EdgeML": " / their FastGRNN, a quarter of the work"}
+    lines = ["| against | what | " + " | ".join(c.replace("cortex-m", "M") for c in cores.values()) + " |",
+             "|---|---|" + "---|" * len(cores)]  # fmt: skip
+    for table, peer in dict.fromkeys((row.table, row.peer) for row in rows if row.table in whats):
+        cells = [_range([r for r in rows if (r.table, r.peer, r.board) == (table, peer, b)]) for b in cores]
+        lines.append(f"| {peer} | {whats[table]}{notes.get(peer, '')} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(rows: list) -> str:
+    ratios = [f"{pick(row.ratio for row in rows):.2f}" for pick in (min, max)] if rows else []
+    return " - ".join(dict.fromkeys(ratios))
+
+
 def _table(rows: list, unit: str, faster: bool) -> str:
     """Columns that say the same in every row, or nothing, are left out."""
     boards = load_boards()

@@ -140,6 +140,8 @@ def test_targets(tmp_path):
     rows = json.loads((tmp_path / "t.json").read_text())
     assert [row["target"] for row in rows] == list(TARGETS) and all(row["target"] in text for row in rows)
     assert {row["board"] for row in rows} == {None, *load_boards()}  # no board is forgotten
+    assert all(f"`{name}`" in (EXAMPLES.parent / page).read_text() for page in ("README.md", "docs/speed.md")
+               for name in TARGETS)  # fmt: skip
 
 
 def test_version_and_help():
