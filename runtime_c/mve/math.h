@@ -414,35 +414,60 @@ struct hmdc_finish {
     int32_t step; /* from one element of y, and of add, to the next */
 };
 
-/* y[i step] = clamp(zero + add[i step] + requant(sum[i])) for i < n; add: or null */
 #if HMDC_ASM
-__attribute__((noinline))
+/* 4 sums at a time; store: into an element of y; number: a label of its own */
+#define HMDC_FINISH(number, store, to) \
+    #number "1: vldrw.u32 q0, [r1], #16\n" \
+    "vldrw.u32 q1, [r4, q4, uxtw #2]\n" \
+    "add r4, r4, r5\n" \
+    "vshl.s32 q0, r6\n" \
+    "vrmulh.s32 q0, q0, q1\n" \
+    "vadd.i32 q0, q0, r7\n" \
+    "cbz r3, " #number "2f\n" \
+    "vldrw.u32 q1, [r3, q5, uxtw #2]\n" \
+    "add r3, r3, r0\n" \
+    "vadd.i32 q0, q0, q1\n" \
+    #number "2: vmax.s32 q0, q0, q2\n" \
+    "vmin.s32 q0, q0, q3\n" \
+    store " q0, [r12, " to "]\n" \
+    "add r12, r12, r9\n" \
+    "letp lr, " #number "1b\n" \
+    "vpop {d8-d11}\n" \
+    "pop {r4-r9, pc}\n"
 #endif
+
+/* y[i step] = clamp(zero + add[i step] + requant(sum[i])) for i < n, n > 0; add: or null */
+#if HMDC_ASM
+__attribute__((naked, noinline)) static void hmdc_finish_sums(
+    __attribute__((unused)) const struct hmdc_finish *f, __attribute__((unused)) const int32_t *sum,
+    __attribute__((unused)) int32_t n, __attribute__((unused)) const int32_t *add, __attribute__((unused)) void *y)
+{
+    __asm__ volatile(
+        "push {r4-r9, lr}\n"
+        "vpush {d8-d11}\n"
+        "ldr r12, [sp, #60]\n"
+        "ldm r0, {r4-r9}\n"
+        "vdup.32 q2, r8\n"
+        "vdup.32 q3, r9\n"
+        "mov r8, #0\n"
+        "vidup.u32 q5, r8, #1\n"
+        "ldrd r8, r9, [r0, #24]\n"
+        "vmul.i32 q4, q5, r5\n"
+        "vmul.i32 q5, q5, r9\n"
+        "lsl r5, r5, #4\n"
+        "lsl r0, r9, #4\n"
+        "mul r9, r9, r8\n"
+        "lsl r9, r9, #2\n"
+        "dlstp.32 lr, r2\n"
+        "cmp r8, #2\n"
+        "beq 21f\n"
+        "bhi 31f\n" HMDC_FINISH(1, "vstrb.32", "q5") HMDC_FINISH(2, "vstrh.32", "q5, uxtw #1")
+            HMDC_FINISH(3, "vstrw.32", "q5, uxtw #2"));
+}
+#else
 static void hmdc_finish_sums(const struct hmdc_finish *f, const int32_t *sum, int32_t n, const int32_t *add, void *y)
 {
     const int32_t *mult = f->mult;
-#if HMDC_ASM
-    const uint32x4_t lane = vidupq_n_u32(0, 1), from = vmulq_n_u32(lane, (uint32_t)f->mult_step);
-    const uint32x4_t offset = vmulq_n_u32(lane, (uint32_t)f->step);
-    const int32x4_t lo = vdupq_n_s32(f->lo), hi = vdupq_n_s32(f->hi);
-    int8_t *to = y;
-    for (; n > 0; n -= 4, sum += 4, mult += 4 * f->mult_step, to += 4 * f->size * f->step) {
-        const mve_pred16_t p = vctp32q((uint32_t)n);
-        const int32x4_t m = vldrwq_gather_shifted_offset_z_s32(mult, from, p);
-        int32x4_t v = vaddq_n_s32(hmdc_requant4(vldrwq_z_s32(sum, p), m, f->shift), f->zero);
-        if (add) {
-            v = vaddq_s32(v, vldrwq_gather_shifted_offset_z_s32(add, offset, p));
-            add += 4 * f->step;
-        }
-        v = vminq_s32(vmaxq_s32(v, lo), hi);
-        if (f->size == 1)
-            vstrbq_scatter_offset_p_s32(to, offset, v, p);
-        else if (f->size == 2)
-            vstrhq_scatter_shifted_offset_p_s32((void *)to, offset, v, p);
-        else
-            vstrwq_scatter_shifted_offset_p_s32((void *)to, offset, v, p);
-    }
-#else
     for (int32_t i = 0; i < n; i++, mult += f->mult_step) {
         const int32_t v = f->zero + hmdc_requant(sum[i], *mult, f->shift), at = i * f->step;
         const int32_t inside = hmdc_clamp(add ? add[at] + v : v, f->lo, f->hi);
@@ -453,7 +478,7 @@ static void hmdc_finish_sums(const struct hmdc_finish *f, const int32_t *sum, in
         else
             ((int32_t *)y)[at] = inside;
     }
-#endif
 }
+#endif
 
 #endif

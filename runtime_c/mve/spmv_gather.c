@@ -19,6 +19,8 @@ struct hmdc_spmv_gather {
 /* add: [rows], or null. */
 static void hmdc_spmv_gather(const struct hmdc_spmv_gather *k, const x_t *x, const int32_t *add, y_t *y)
 {
+    const int32_t panels = k->panels;
+    const int32_t *bias = k->bias;
     const int8_t *w = k->weights;
     const uint8_t *column = k->columns;
     const uint16_t *count = k->counts;
@@ -27,9 +29,9 @@ static void hmdc_spmv_gather(const struct hmdc_spmv_gather *k, const x_t *x, con
     for (int32_t r = 0; r < k->rows; r += 32) {
         const int32_t rows = k->rows - r < 32 ? k->rows - r : 32;
         for (int32_t t = 0; t < rows; t++) {
-            int32_t s = k->bias ? k->bias[r + t] : 0;
+            int32_t s = bias ? bias[r + t] : 0;
             const x_t *panel = x;
-            for (int32_t i = 0; i < k->panels; i++, panel += 256) {
+            for (int32_t i = 0; i < panels; i++, panel += 256) {
                 const int32_t n = *count++;
                 s = sizeof(x_t) == 1 ? hmdc_gather_dot8(w, column, (const void *)panel, n, s)
                                      : hmdc_gather_dot16(w, column, (const void *)panel, n, s);
