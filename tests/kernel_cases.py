@@ -80,6 +80,9 @@ class Case:
         rq = Requant.of(2.0 ** (min(y_bits, 24) - 1) / max(bound, 1) * self.rng.uniform(0.1, 2, rows))
         if rq.shift > most or self.chance(0.25):
             rq = Requant(self.values(0, INT32_MAX, rows), int(self.rng.integers(0, most, endpoint=True)))
+        digits = int(self.rng.choice([1, 16, 31]))  # scales of a power of two, multipliers that fit in a halfword
+        spare = [max(int(m).bit_length() - digits, 0) for m in rq.mult]
+        rq = Requant(rq.mult >> spare << spare, rq.shift)
         rq.prove(bound, "case")
         return rq
 
