@@ -146,17 +146,24 @@ class Crossed(Matmul):
         return np.where(words[..., :1] == PAIRS, pairs, x)[..., :columns].swapaxes(2, 3)
 
     def starts(self, multiple: int = 1) -> np.ndarray:
-        """Where the sums start, for every row of whole groups of `multiple` rows."""
+        """Biases by row, [rows] or [p, q, rows]; rows filled up to a multiple."""
         bias = np.zeros(len(self.w)) if self.bias is None else self.bias
-        return np.pad(bias, (0, -len(bias) % multiple)).astype(np.int32)
+        bias = bias if bias.ndim == 1 else bias.swapaxes(1, 2)
+        return np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, -bias.shape[-1] % multiple)]).astype(np.int32)
 
-    def packed(self) -> np.ndarray:
-        """int8 [rows, columns] -> words of 4 columns: groups of 4 rows, of these quad after quad, its 4 rows."""
-        rows, columns = (up(n, 4) for n in self.w.shape)
-        full = np.zeros((rows, columns), np.int64)
-        full[: self.w.shape[0], : self.w.shape[1]] = self.w
-        groups = (full + 128).reshape(rows // 4, 4, columns // 4, 4).transpose(0, 2, 1, 3)[..., ORDER]
-        return np.ascontiguousarray(groups.astype(np.uint8)).view("<u4").ravel()
+    def multipliers(self) -> np.ndarray:
+        """One for each row of the groups of 4."""
+        mult = np.broadcast_to(self.rq.mult, (len(self.w),))
+        return np.pad(mult, (0, -len(mult) % 4)).astype(np.int32)
+
+
+def packed(w: np.ndarray) -> np.ndarray:
+    """int8 [rows, columns] -> words of 4 columns, [groups of 4 rows, quads * 4 rows]."""
+    rows, columns = (up(n, 4) for n in w.shape)
+    full = np.zeros((rows, columns), np.int64)
+    full[: w.shape[0], : w.shape[1]] = w
+    groups = (full + 128).reshape(rows // 4, 4, columns // 4, 4).transpose(0, 2, 1, 3)[..., ORDER]
+    return np.ascontiguousarray(groups.astype(np.uint8)).view("<u4").reshape(rows // 4, -1)
 
 
 class MatmulCross(Crossed):
@@ -167,23 +174,50 @@ class MatmulCross(Crossed):
     def fields(self) -> dict:
         rows, columns = self.w.shape
         mult = self.rq.mult.astype(np.int32)
-        return {"weights": self.packed(), "bias": self.starts(4), "mult": mult, "mult_step": int(mult.size > 1),
-                "shift": self.rq.shift, "p": self.p, "q": self.q, "rows": rows, "columns": columns,
+        return {"weights": packed(self.w).ravel(), "bias": self.starts(4).ravel(), "mult": mult,
+                "mult_step": int(mult.size > 1), "shift": self.rq.shift,
+                "bias_each": int(self.bias is not None and self.bias.ndim > 1),
+                "p": self.p, "q": self.q, "rows": rows, "columns": columns,
                 "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
 
+class MatmulSums(MatmulCross):
+    """One vector to partial sums that do not saturate: MatmulGates can take them over."""
+
+
+@dataclass(frozen=True)
 class MatmulGates(Crossed):
-    """One vector to the whole range of int16, no left shift.                     C: runtime_c/v7m/matmul_gates.c"""
+    """One vector, or two, to the whole range of int16, no left shift.            C: runtime_c/v7m/matmul_gates.c
+
+    With h: `first` is the product of x whose sums this one, the product of h, goes on from.
+    """
+
+    h: View | None = None
+    first: MatmulSums | None = None
 
     FILE = "matmul_gates"
-    READS = ("x", "start")
+    READS = ("x", "h", "start")
     TYPES = ()
 
+    def run(self, env: Env) -> None:
+        if self.first is None:
+            return super().run(env)
+        self.first.run(env)
+        become(MatmulGates, self, x=self.h, h=None, first=None, start=self.first.y).run(env)
+
+    def macs(self) -> int:
+        return super().macs() + (self.first.macs() if self.first else 0)
+
+    def weights(self) -> list[np.ndarray]:
+        return super().weights() + (self.first.weights() if self.first else [])
+
     def fields(self) -> dict:
-        rows, columns = self.w.shape
-        mult = np.broadcast_to(self.rq.mult, (rows,))
-        return {"weights": self.packed(), "bias": None if self.start else self.starts(),
-                "mult": np.pad(mult, (0, -rows % 4)).astype(np.int32), "rows": rows, "columns": columns}  # fmt: skip
+        calls = [self] if self.first is None else [self.first, self]
+        own = {"weights": np.hstack([packed(c.w) for c in calls]).ravel(),
+               "bias": None if self.first is None and self.start else calls[0].starts(),
+               "mult": np.hstack([c.multipliers().reshape(-1, 4) for c in calls]).ravel()}  # fmt: skip
+        return own | {"x_shift": calls[0].rq.shift, "rows": len(self.w), "columns": calls[0].w.shape[1],
+                      "h_columns": 0 if self.first is None else self.w.shape[1]}  # fmt: skip
 
 
 def crossed(f: Fitting, call: Matmul) -> View:
@@ -198,15 +232,22 @@ def crossed(f: Fitting, call: Matmul) -> View:
     return f.operand(call.x, f"cross {call.p} {call.q}", make)
 
 
+def flat(v: View) -> View:
+    return v.reshape(v.size)
+
+
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     if f.bits(call.x) != 8 or call.w.min(initial=0) < -127 or call.w.shape[1] > MOST_COLUMNS:
-        return None
-    if call.bias is not None and call.bias.ndim > 1:
         return None
     x = crossed(f, call)
     vector = call.add is None and call.p == call.q == 1 and call.zero == 0
     if vector and f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
-        return [become(MatmulGates, call, x=x)]
+        first = f.take(MatmulSums, flat(call.start)) if call.start else None
+        if first is None:
+            return [become(MatmulGates, call, x=x)]
+        return [become(MatmulGates, call, x=first.x, h=x, first=first, start=None)]
+    if vector and f.bits(call.y) == 32 and call.start is None and call.never_saturates():
+        return [become(MatmulSums, call, x=x, y=flat(call.y))]
     return [become(MatmulCross, call, x=x)]
 
 

@@ -181,25 +181,31 @@ static inline void hmdc_operand(const int8_t *x, int32_t columns, int32_t step, 
     *y = n;
 }
 
-struct hmdc_products {
-    const int32_t *x, *x16, *x_end; /* quads of the operand; x16: end of those that are taken 4 at a time */
+/* Where the quads of an operand begin and end. */
+struct hmdc_quads {
+    const int32_t *x, *x16, *x_end; /* x16: end of those that are taken 4 at a time */
     const int32_t *end;             /* of the list behind them; no quads: of the pairs from x on */
-    void *y, *y_end;                /* 4 results a group */
-    const uint32_t *weights;
-    const int32_t *start;           /* 4 a group: where the sums start */
-    const int32_t *mult;            /* 4 a group; null: y = sums, int32; else y = sat16(sums * mult), int16 */
 };
 
 /* x: operand */
-static inline struct hmdc_products hmdc_products_of(const int32_t *x, int32_t columns, const uint32_t *weights)
+static inline struct hmdc_quads hmdc_quads_of(const int32_t *x, int32_t columns)
 {
     const int32_t n = *x++, quads = (columns + 3) / 4, all = n < 0 ? 0 : quads;
     const int32_t *end = x + 3 * all;
-    const struct hmdc_products p = {
-        x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + n : 0), 0, 0, weights, 0, 0,
-    };
-    return p;
+    const struct hmdc_quads q = {x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + n : 0)};
+    return q;
 }
+
+/* One operand or two: first == last, or two that lie side by side.  The sums of the last go on from those of the first,
+ * (sums << shift) * mult. */
+struct hmdc_products {
+    const struct hmdc_quads *first, *last;
+    void *y, *y_end;         /* 4 results a group */
+    const uint32_t *weights; /* of a group: those of the first operand, then those of the last */
+    const int32_t *start;    /* 4 a group: where the sums start */
+    const int32_t *mult;     /* 4 a group for each operand; null: y = sums, int32; else y = sat16(sums * mult), int16 */
+    int32_t shift;
+};
 
 /* One quad of one row, in C.  x: three words */
 static inline int32_t hmdc_products_quad(uint32_t w, const int32_t *x)
@@ -215,25 +221,23 @@ static inline int32_t hmdc_products_pairs(uint32_t w, const int32_t *x)
     return ((int32_t)first >> 16) + ((int32_t)second >> 16);
 }
 
-/* The sums of one group, in C. */
-static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
+/* The sums of one group and one operand, in C. */
+static inline void hmdc_products_group(struct hmdc_products *p, const struct hmdc_quads *q, int32_t sum[4])
 {
-    const int32_t *x = p->x;
-    for (int32_t i = 0; i < 4; i++)
-        sum[i] = *p->start++;
-    for (; x != p->x_end; x += 3) {
+    const int32_t *x = q->x;
+    for (; x != q->x_end; x += 3) {
         for (int32_t i = 0; i < 4; i++)
             sum[i] += hmdc_products_quad(*p->weights++, x);
     }
-    if (x == p->x) {
-        for (; x != p->end; x += 4) {
+    if (x == q->x) {
+        for (; x != q->end; x += 4) {
             for (int32_t i = 0; i < 4; i++)
                 sum[i] += hmdc_products_pairs(*p->weights++, x);
         }
-    } else if (x != p->end) {
+    } else if (x != q->end) {
         for (int32_t i = 0; i < 4; i++)
             sum[i] -= *x;
-        while (++x != p->end) {
+        while (++x != q->end) {
             const int32_t place = *x >> 16;
             const uint32_t *w = p->weights + (place >> 2);
             for (int32_t i = 0; i < 4; i++)
@@ -280,9 +284,8 @@ static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
     "asrs r2, r2, #16\n" \
     "add " sum ", r1\n" \
     "add " sum ", r2\n"
-/* y = sat16(mulr(sum, mult)) as in hmdc_mulr.  r5: mult (low, high: its halves), r7: y, r12: 2^15. */
-#define HMDC_PRODUCTS_GATE(sum, low, high, at) \
-    "mov r1, " sum "\n" \
+/* r4 = mulr(r1, mult) as in hmdc_mulr.  r5: mult (low, high: its halves), r12: 2^15; changes r1-r3, r6. */
+#define HMDC_PRODUCTS_MULTIPLY(low, high) \
     "ldrh r2, [r5, #" low "]\n" \
     "ldrh r3, [r5, #" high "]\n" \
     "asrs r4, r1, #16\n" \
@@ -300,7 +303,17 @@ static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
     "muls r4, r3, r4\n" \
     "asrs r2, r2, #16\n" \
     "adds r4, r4, r2\n" \
-    "adds r4, r4, r1\n" \
+    "adds r4, r4, r1\n"
+/* From the first operand to the last.  r7: shift */
+#define HMDC_PRODUCTS_GO_ON(sum, low, high) \
+    "mov r1, " sum "\n" \
+    "lsls r1, r7\n" \
+    HMDC_PRODUCTS_MULTIPLY(low, high) \
+    "mov " sum ", r4\n"
+/* r7: y */
+#define HMDC_PRODUCTS_GATE(sum, low, high, at) \
+    "mov r1, " sum "\n" \
+    HMDC_PRODUCTS_MULTIPLY(low, high) \
     "sxth r1, r4\n" \
     "cmp r1, r4\n" \
     "beq 9f\n" \
@@ -315,7 +328,7 @@ static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
 #if HMDC_ASM
 __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__((unused)) struct hmdc_products *p)
 {
-    /* on the stack: p, r8-r11; branches to a condition reach 256 bytes */
+    /* on the stack: p, the operand at hand, r8-r11; branches to a condition reach 256 bytes */
     __asm__ volatile(
         ".syntax unified\n"
         "push {r4-r7, lr}\n"
@@ -323,21 +336,22 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "mov r5, r9\n"
         "mov r6, r10\n"
         "mov r7, r11\n"
-        "push {r0, r4-r7}\n"
-        "ldr r0, [r0, #24]\n"
-        "0: ldr r1, [sp]\n"
-        "ldr r2, [r1, #28]\n"
+        "push {r0, r1, r4-r7}\n"
+        "mov r1, r0\n"
+        "ldr r0, [r1, #16]\n"
+        "0: ldr r2, [r1, #20]\n"
         "ldmia r2!, {r4-r7}\n"
-        "str r2, [r1, #28]\n"
+        "str r2, [r1, #20]\n"
         "mov r8, r4\n"
         "mov r9, r5\n"
         "mov r10, r6\n"
         "mov r11, r7\n"
-        "ldr r7, [r1]\n"
-        "ldr r2, [r1, #4]\n"
-        "mov r12, r2\n"
-        "ldr r2, [r1, #8]\n"
-        "mov lr, r2\n"
+        "ldr r1, [r1]\n"
+        "12: str r1, [sp, #4]\n"
+        "ldmia r1!, {r2, r3, r7}\n"
+        "mov r12, r3\n"
+        "mov lr, r7\n"
+        "mov r7, r2\n"
         "movs r6, #0xff\n"
         "lsls r2, r6, #16\n"
         "orrs r6, r2\n"
@@ -350,14 +364,22 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "4:\n" HMDC_PRODUCTS_QUAD
         "5: cmp r7, lr\n"
         "bne 4b\n"
-        "ldr r1, [sp]\n"
-        "ldr r2, [r1, #12]\n"
+        "ldr r3, [sp, #4]\n"
+        "ldr r2, [r3, #12]\n"
         "cmp r7, r2\n"
         "beq 6f\n"
         "b 20f\n"
-        "6: ldr r1, [sp]\n"
-        "ldr r7, [r1, #16]\n"
-        "ldr r5, [r1, #32]\n"
+        "6: movs r2, #0x80\n"
+        "lsls r2, r2, #8\n"
+        "mov r12, r2\n"
+        "ldr r1, [sp]\n"
+        "ldr r5, [r1, #24]\n"
+        "ldr r2, [sp, #4]\n"
+        "ldr r3, [r1, #4]\n"
+        "cmp r2, r3\n"
+        "beq 11f\n"
+        "b 30f\n"
+        "11: ldr r7, [r1, #8]\n"
         "cmp r5, #0\n"
         "bne 7f\n"
         "mov r2, r8\n"
@@ -366,32 +388,41 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "mov r5, r11\n"
         "stmia r7!, {r2-r5}\n"
         "b 8f\n"
-        "7: movs r2, #0x80\n"
-        "lsls r2, r2, #8\n"
-        "mov r12, r2\n"
+        "7:\n"
         HMDC_PRODUCTS_GATE("r8", "0", "2", "0")
         HMDC_PRODUCTS_GATE("r9", "4", "6", "2")
         HMDC_PRODUCTS_GATE("r10", "8", "10", "4")
         HMDC_PRODUCTS_GATE("r11", "12", "14", "6")
         "ldr r1, [sp]\n"
         "adds r5, #16\n"
-        "str r5, [r1, #32]\n"
+        "str r5, [r1, #24]\n"
         "adds r7, #8\n"
-        "8: str r7, [r1, #16]\n"
-        "ldr r2, [r1, #20]\n"
+        "8: str r7, [r1, #8]\n"
+        "ldr r2, [r1, #12]\n"
         "cmp r7, r2\n"
         "beq 10f\n"
         "b 0b\n"
-        "10: str r0, [r1, #24]\n"
-        "pop {r0, r4-r7}\n"
+        "10: str r0, [r1, #16]\n"
+        "pop {r0, r1, r4-r7}\n"
         "mov r8, r4\n"
         "mov r9, r5\n"
         "mov r10, r6\n"
         "mov r11, r7\n"
         "pop {r4-r7, pc}\n"
+        /* from the first operand to the last */
+        "30: ldr r7, [r1, #28]\n"
+        HMDC_PRODUCTS_GO_ON("r8", "0", "2")
+        HMDC_PRODUCTS_GO_ON("r9", "4", "6")
+        HMDC_PRODUCTS_GO_ON("r10", "8", "10")
+        HMDC_PRODUCTS_GO_ON("r11", "12", "14")
+        "ldr r1, [sp]\n"
+        "adds r5, #16\n"
+        "str r5, [r1, #24]\n"
+        "ldr r1, [r1, #4]\n"
+        "b 12b\n"
         /* no quads: pairs; else the list */
         "20: mov lr, r2\n"
-        "ldr r3, [r1]\n"
+        "ldr r3, [r3]\n"
         "cmp r7, r3\n"
         "beq 22f\n"
         "ldmia r7!, {r3}\n"
@@ -425,18 +456,24 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
 #else
 static void hmdc_products_groups(struct hmdc_products *p)
 {
-    const int gates = p->mult != 0;
-    int16_t *y16 = p->y;
-    int32_t *y32 = p->y;
-    while ((gates ? (void *)y16 : (void *)y32) != p->y_end) {
-        int32_t sum[4];
-        hmdc_products_group(p, sum);
+    while (p->y != p->y_end) {
+        int16_t *y16 = p->y;
+        int32_t *y32 = p->y, sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        hmdc_products_group(p, p->first, sum);
+        if (p->first != p->last) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = hmdc_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            hmdc_products_group(p, p->last, sum);
+        }
         for (int32_t i = 0; i < 4; i++) {
-            if (gates)
+            if (p->mult)
                 *y16++ = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], *p->mult++));
             else
                 *y32++ = sum[i];
         }
+        p->y = p->mult ? (void *)y16 : (void *)y32;
     }
 }
 #endif

@@ -1,27 +1,31 @@
-/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/v7m.py */
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/v7m.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #endif
 
 struct hmdc_matmul_gates {
     const uint32_t *weights; /* groups of 4 rows, see hmdc_products */
-    const int32_t *bias;     /* [rows] */
-    const int32_t *mult;     /* [rows], filled up to whole groups */
-    int32_t rows, columns;
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h */
 };
 
-/* x: from hmdc_cross; start: [rows], or null; it takes the place of the bias. */
-static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int32_t *x, const int32_t *start, int16_t *y)
+/* x and h, or null: from hmdc_cross; start: [rows], in place of the bias, or null. */
+static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int32_t *x, const int32_t *h,
+                              const int32_t *start, int16_t *y)
 {
     const int32_t whole = k->rows & ~3, rest = k->rows & 3;
-    struct hmdc_products p = hmdc_products_of(x, k->columns, k->weights);
-    p.start = start ? start : k->bias;
-    p.mult = k->mult;
-    if (whole > 0) {
-        p.y = y;
-        p.y_end = y + whole;
+    const struct hmdc_quads operands[2] = {
+        hmdc_quads_of(x, k->columns),
+        hmdc_quads_of(h ? h : x, h ? k->h_columns : k->columns),
+    };
+    struct hmdc_products p = {
+        operands, operands + (h ? 1 : 0), y, y + whole, k->weights, start ? start : k->bias, k->mult, k->x_shift,
+    };
+    if (whole > 0)
         hmdc_products_groups(&p);
-    }
     if (rest > 0) {
         int32_t first[4] = {0, 0, 0, 0};
         int16_t last[4];

@@ -172,25 +172,31 @@ static inline void hmdc_operand(const int8_t *x, int32_t columns, int32_t step, 
     *y = n;
 }
 
-struct hmdc_products {
-    const int32_t *x, *x16, *x_end; /* quads of the operand; x16: end of those that are taken 4 at a time */
+/* Where the quads of an operand begin and end. */
+struct hmdc_quads {
+    const int32_t *x, *x16, *x_end; /* x16: end of those that are taken 4 at a time */
     const int32_t *end;             /* of the list behind them; no quads: of the pairs from x on */
-    void *y, *y_end;                /* 4 results a group */
-    const uint32_t *weights;
-    const int32_t *start;           /* 4 a group: where the sums start */
-    const int32_t *mult;            /* 4 a group; null: y = sums, int32; else y = sat16(sums * mult), int16 */
 };
 
 /* x: operand */
-static inline struct hmdc_products hmdc_products_of(const int32_t *x, int32_t columns, const uint32_t *weights)
+static inline struct hmdc_quads hmdc_quads_of(const int32_t *x, int32_t columns)
 {
     const int32_t n = *x++, quads = (columns + 3) / 4, all = n < 0 ? 0 : quads;
     const int32_t *end = x + 3 * all;
-    const struct hmdc_products p = {
-        x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + n : 0), 0, 0, weights, 0, 0,
-    };
-    return p;
+    const struct hmdc_quads q = {x, x + 3 * (all & ~3), end, end + (n < 0 ? 4 * quads : n > 0 ? 1 + n : 0)};
+    return q;
 }
+
+/* One operand or two: first == last, or two that lie side by side.  The sums of the last go on from those of the first,
+ * (sums << shift) * mult. */
+struct hmdc_products {
+    const struct hmdc_quads *first, *last;
+    void *y, *y_end;         /* 4 results a group */
+    const uint32_t *weights; /* of a group: those of the first operand, then those of the last */
+    const int32_t *start;    /* 4 a group: where the sums start */
+    const int32_t *mult;     /* 4 a group for each operand; null: y = sums, int32; else y = sat16(sums * mult), int16 */
+    int32_t shift;
+};
 
 /* One quad of one row, in C.  x: three words */
 static inline int32_t hmdc_products_quad(uint32_t w, const int32_t *x)
@@ -206,25 +212,23 @@ static inline int32_t hmdc_products_pairs(uint32_t w, const int32_t *x)
     return ((int32_t)first >> 16) + ((int32_t)second >> 16);
 }
 
-/* The sums of one group, in C. */
-static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
+/* The sums of one group and one operand, in C. */
+static inline void hmdc_products_group(struct hmdc_products *p, const struct hmdc_quads *q, int32_t sum[4])
 {
-    const int32_t *x = p->x;
-    for (int32_t i = 0; i < 4; i++)
-        sum[i] = *p->start++;
-    for (; x != p->x_end; x += 3) {
+    const int32_t *x = q->x;
+    for (; x != q->x_end; x += 3) {
         for (int32_t i = 0; i < 4; i++)
             sum[i] += hmdc_products_quad(*p->weights++, x);
     }
-    if (x == p->x) {
-        for (; x != p->end; x += 4) {
+    if (x == q->x) {
+        for (; x != q->end; x += 4) {
             for (int32_t i = 0; i < 4; i++)
                 sum[i] += hmdc_products_pairs(*p->weights++, x);
         }
-    } else if (x != p->end) {
+    } else if (x != q->end) {
         for (int32_t i = 0; i < 4; i++)
             sum[i] -= *x;
-        while (++x != p->end) {
+        while (++x != q->end) {
             const int32_t place = *x >> 16;
             const uint32_t *w = p->weights + (place >> 2);
             for (int32_t i = 0; i < 4; i++)
@@ -265,66 +269,93 @@ static inline void hmdc_products_group(struct hmdc_products *p, int32_t sum[4])
     "ldmia r11!, {r4, r5}\n" \
     HMDC_PRODUCTS_PAIRS_ROW("r4", "r8") \
     HMDC_PRODUCTS_PAIRS_ROW("r5", "r9")
-#define HMDC_PRODUCTS_GATE(sum, mult) \
-    "smull lr, " sum ", " sum ", " mult "\n" \
-    "add " sum ", " sum ", lr, lsr #31\n" \
-    "ssat " sum ", #16, " sum "\n"
+/* r6-r9 times r0-r3 */
+#define HMDC_PRODUCTS_MULTIPLY \
+    "smull lr, r6, r6, r0\n" \
+    "smull r0, r7, r7, r1\n" \
+    "smull r1, r8, r8, r2\n" \
+    "smull r2, r9, r9, r3\n" \
+    "add r6, r6, lr, lsr #31\n" \
+    "add r7, r7, r0, lsr #31\n" \
+    "add r8, r8, r1, lsr #31\n" \
+    "add r9, r9, r2, lsr #31\n"
 #endif
 
 /* The groups from p->y to p->y_end.  p->weights, p->start and p->mult move on. */
 #if HMDC_ASM
 __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__((unused)) struct hmdc_products *p)
 {
-    /* on the stack: p, x, x16, x_end, end, y, y_end, start, mult */
+    /* on the stack: p, first, last, y, y_end, start, mult, shift, the operand at hand */
     __asm__ volatile(
         "push {r4-r11, lr}\n"
-        "ldmia r0, {r1-r9}\n"
-        "push {r0-r6, r8, r9}\n"
-        "mov r11, r7\n"
+        "ldmia r0, {r1-r8}\n"
+        "push {r0-r4, r6-r9}\n"
+        "mov r11, r5\n"
         "mov r10, #0x00ff00ff\n"
-        "0: ldr r12, [sp, #28]\n"
+        "0: ldr r12, [sp, #20]\n"
         "ldmia r12!, {r6-r9}\n"
-        "str r12, [sp, #28]\n"
-        "ldrd r12, r3, [sp, #4]\n"
+        "str r12, [sp, #20]\n"
+        "ldr r5, [sp, #4]\n"
+        "10: str r5, [sp, #32]\n"
+        "ldrd r12, r3, [r5]\n"
         "cmp r12, r3\n"
         "beq 2f\n"
         "1:\n" HMDC_PRODUCTS_QUAD HMDC_PRODUCTS_QUAD HMDC_PRODUCTS_QUAD HMDC_PRODUCTS_QUAD
         "cmp r12, r3\n"
         "bne 1b\n"
-        "2: ldr r3, [sp, #12]\n"
+        "ldr r5, [sp, #32]\n"
+        "2: ldr r3, [r5, #8]\n"
         "b 4f\n"
         "3:\n" HMDC_PRODUCTS_QUAD
         "4: cmp r12, r3\n"
         "bne 3b\n"
-        "ldr r3, [sp, #16]\n"
+        "ldr r5, [sp, #32]\n"
+        "ldr r3, [r5, #12]\n"
         "cmp r12, r3\n"
         "bne 20f\n"
-        "5: ldr r5, [sp, #32]\n"
-        "cbnz r5, 6f\n"
-        "ldrd r0, r1, [sp, #20]\n"
+        "5: ldr r4, [sp, #8]\n"
+        "ldr r12, [sp, #24]\n"
+        "cmp r4, r5\n"
+        "bne 30f\n"
+        "cmp r12, #0\n"
+        "bne 6f\n"
+        "ldrd r0, r1, [sp, #12]\n"
         "stmia r0!, {r6-r9}\n"
         "b 7f\n"
-        "6: ldmia r5!, {r0-r3}\n"
-        "str r5, [sp, #32]\n"
-        HMDC_PRODUCTS_GATE("r6", "r0")
-        HMDC_PRODUCTS_GATE("r7", "r1")
-        HMDC_PRODUCTS_GATE("r8", "r2")
-        HMDC_PRODUCTS_GATE("r9", "r3")
-        "ldrd r0, r1, [sp, #20]\n"
+        "6: ldmia r12!, {r0-r3}\n"
+        "str r12, [sp, #24]\n"
+        HMDC_PRODUCTS_MULTIPLY
+        "ssat r6, #16, r6\n"
+        "ssat r7, #16, r7\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "ldrd r0, r1, [sp, #12]\n"
         "strh r6, [r0], #2\n"
         "strh r7, [r0], #2\n"
         "strh r8, [r0], #2\n"
         "strh r9, [r0], #2\n"
-        "7: str r0, [sp, #20]\n"
+        "7: str r0, [sp, #12]\n"
         "cmp r0, r1\n"
         "bne 0b\n"
-        "pop {r0-r6, r8, r9}\n"
-        "str r11, [r0, #24]\n"
-        "str r8, [r0, #28]\n"
-        "str r9, [r0, #32]\n"
+        "pop {r0-r4, r6-r9}\n"
+        "str r3, [r0, #8]\n"
+        "str r11, [r0, #16]\n"
+        "str r6, [r0, #20]\n"
+        "str r7, [r0, #24]\n"
         "pop {r4-r11, pc}\n"
+        /* from the first operand to the last */
+        "30: ldmia r12!, {r0-r3}\n"
+        "str r12, [sp, #24]\n"
+        "ldr r4, [sp, #28]\n"
+        "lsl r6, r6, r4\n"
+        "lsl r7, r7, r4\n"
+        "lsl r8, r8, r4\n"
+        "lsl r9, r9, r4\n"
+        HMDC_PRODUCTS_MULTIPLY
+        "add r5, r5, #16\n"
+        "b 10b\n"
         /* no quads: pairs; else the list */
-        "20: ldr r4, [sp, #4]\n"
+        "20: ldr r4, [r5]\n"
         "cmp r12, r4\n"
         "beq 22f\n"
         "ldr r0, [r12], #4\n"
@@ -345,13 +376,15 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "mla r9, lr, r0, r9\n"
         "cmp r12, r3\n"
         "bne 21b\n"
+        "ldr r5, [sp, #32]\n"
         "b 5b\n"
         "22: sub r4, r3, r12\n"
         "lsrs r4, r4, #5\n" /* carry: an odd number of quads, of 16 bytes each */
         "bcs 24f\n"
         "23:\n" HMDC_PRODUCTS_PAIRS
         "24:\n" HMDC_PRODUCTS_PAIRS
-        "ldr r4, [sp, #16]\n"
+        "ldr r5, [sp, #32]\n"
+        "ldr r4, [r5, #12]\n"
         "cmp r12, r4\n"
         "bne 23b\n"
         "b 5b\n");
@@ -359,18 +392,24 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
 #else
 static void hmdc_products_groups(struct hmdc_products *p)
 {
-    const int gates = p->mult != 0;
-    int16_t *y16 = p->y;
-    int32_t *y32 = p->y;
-    while ((gates ? (void *)y16 : (void *)y32) != p->y_end) {
-        int32_t sum[4];
-        hmdc_products_group(p, sum);
+    while (p->y != p->y_end) {
+        int16_t *y16 = p->y;
+        int32_t *y32 = p->y, sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        hmdc_products_group(p, p->first, sum);
+        if (p->first != p->last) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = hmdc_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            hmdc_products_group(p, p->last, sum);
+        }
         for (int32_t i = 0; i < 4; i++) {
-            if (gates)
+            if (p->mult)
                 *y16++ = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], *p->mult++));
             else
                 *y32++ = sum[i];
         }
+        p->y = p->mult ? (void *)y16 : (void *)y32;
     }
 }
 #endif

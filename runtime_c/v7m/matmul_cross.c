@@ -6,9 +6,10 @@
 
 struct hmdc_matmul_cross {
     const uint32_t *weights; /* groups of 4 rows, see hmdc_products */
-    const int32_t *bias;     /* [rows], filled up to whole groups */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], filled up to whole groups */
     const int32_t *mult;     /* [rows] with mult_step 1, [1] with mult_step 0 */
     int32_t mult_step, shift;
+    int32_t bias_each;
     int32_t p, q, rows, columns;
     int32_t zero, lo, hi;
 };
@@ -21,10 +22,10 @@ static void hmdc_matmul_cross(const struct hmdc_matmul_cross *k, const int32_t *
     int32_t sum[32];
     for (int32_t i = 0; i < k->p; i++) {
         for (int32_t j = 0; j < q; j++, x += words) {
-            struct hmdc_products p = hmdc_products_of(x, k->columns, k->weights);
-            const int32_t *mult = k->mult;
+            const struct hmdc_quads operand = hmdc_quads_of(x, k->columns);
+            const int32_t *bias = k->bias + (k->bias_each ? (i * q + j) * ((rows + 3) & ~3) : 0), *mult = k->mult;
+            struct hmdc_products p = {&operand, &operand, sum, sum, k->weights, bias, 0, 0};
             int32_t at = i * rows * q + j;
-            p.start = k->bias;
             for (int32_t r = 0; r < rows; r += 32) {
                 const int32_t n = rows - r < 32 ? rows - r : 32;
                 p.y = sum;
