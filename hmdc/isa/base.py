@@ -1,9 +1,9 @@
 """What an instruction set is, and how an integer Program is fitted to one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from ..kernels import Kernel
+from ..kernels import Kernel, Matmul
 from ..program import Block, Buffer, Format, Program, View
 
 Variant = Callable[["Fitting", Kernel], list[Kernel] | None]
@@ -22,6 +22,7 @@ class Isa:
     guard: str = ""
     variants: dict[type[Kernel], Variant] = field(default_factory=dict)
     header: str = ""
+    gains: bool = False  # whether its products take columns that count more than once
 
 
 class Fitting:
@@ -80,7 +81,7 @@ class Fitting:
 
 def fit(program: Program, isa: Isa) -> Program:
     """The program with the calls of that instruction set; it computes the same bits.  Float programs stay as they are."""
-    if program.precision == "float32" or not isa.variants:
+    if program.precision == "float32":
         return program
     fitting, functions = Fitting(program), {}
     for name, blocks in program.functions.items():
@@ -95,10 +96,17 @@ def _fit_block(fitting: Fitting, block: Block, isa: Isa) -> Block:
             calls.append(_fit_block(fitting, call, isa))
             fitting.start(calls)
             continue
-        variant = isa.variants.get(type(call))
-        for c in (variant and variant(fitting, call)) or [call]:
-            fitting.emit(c)
+        for plain in [call] if isa.gains else _without_gain(fitting, call):
+            variant = isa.variants.get(type(plain))
+            for c in (variant and variant(fitting, plain)) or [plain]:
+                fitting.emit(c)
     return replace(block, calls=calls)
+
+
+def _without_gain(fitting: Fitting, call: Kernel) -> Sequence[Kernel]:
+    if not isinstance(call, Matmul) or not call.gain:
+        return [call]
+    return call.ungained(fitting.temporary(f"{call.y.buf}.x", len(call.w), 32))
 
 
 def _unique_names(program: Program) -> Program:

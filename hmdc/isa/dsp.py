@@ -23,23 +23,29 @@ def up(n: int, multiple: int) -> int:
 
 @dataclass(frozen=True)
 class Widen(Kernel):
-    """y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4    C: runtime_c/dsp/widen.c"""
+    """y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4    C: runtime_c/dsp/widen.c
+
+    The first `gained` of k count 2**gain times; then p = q = 1.
+    """
 
     x: View
     y: View
     p: int
     k: int
     q: int
+    gained: int = 0
+    gain: int = 0
 
     FILE = "widen"
     TYPES = ("x",)
 
     def run(self, env: Env) -> None:
         x = env.view(self.x).reshape(-1, self.p, self.k, self.q).swapaxes(2, 3)
+        x = x * np.where(np.arange(self.k) < self.gained, 1 << self.gain, 1)
         env.put(self.y, np.pad(x, [(0, 0)] * 3 + [(0, up(self.k, 4) - self.k)]))
 
     def fields(self) -> dict:
-        return {"p": self.p, "k": self.k, "q": self.q}
+        return {"p": self.p, "k": self.k, "q": self.q, "gained": self.gained, "gain": self.gain}
 
 
 class Widened(Matmul):
@@ -51,6 +57,9 @@ class Widened(Matmul):
         k = self.w.shape[1]
         x = env.view(self.x).reshape(-1, self.p, self.q, up(k, 4))
         return x[..., :k].swapaxes(2, 3)
+
+    def gains(self) -> np.ndarray:
+        return np.ones(1, int)  # Widen has applied them
 
     def starts(self, multiple: int = 1) -> np.ndarray:
         """Biases by row, [rows] or [p, q, rows]; rows filled up to a multiple."""
@@ -198,7 +207,7 @@ class MatmulColumns(Widened):
 
 def widened(f: Fitting, call: Matmul) -> View | None:
     """The operand of a product in 16 bits, its columns side by side; None if that takes too much memory."""
-    k = call.w.shape[1]
+    k, gain = call.w.shape[1], (call.gained, call.gain) if call.gain else (0, 0)
     size = call.p * call.q * up(k, 4)
     temporary = f.buffers[call.x.buf].role == "temp"
     if f.bits(call.x) == 16 and call.q == 1 and k % 4 == call.x.offset % 2 == 0 and temporary:
@@ -207,11 +216,12 @@ def widened(f: Fitting, call: Matmul) -> View | None:
         return None
 
     def make(x: View) -> tuple[Kernel, View]:
-        name = f.operand_name(x, f"wide{call.p}x{call.q}")
+        name = f.operand_name(x, form.replace(" ", "_"))
         y = f.temporary(name, size, 16)
-        return Widen(name, x, y, call.p, k, call.q), y
+        return Widen(name, x, y, call.p, k, call.q, *gain), y
 
-    return f.operand(call.x, f"wide {call.p} {call.q}", make)
+    form = f"wide {call.p} {call.q}" + (f" {gain[0]} {gain[1]}" if call.gain else "")
+    return f.operand(call.x, form, make)
 
 
 def whole_range(f: Fitting, call: Matmul) -> bool:
@@ -224,7 +234,7 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     x, vector = widened(f, call), call.p == call.q == 1
     if x is None:
         return None
-    if f.bits(call.x) != 8 or 128 * np.abs(call.w.astype(np.int64)).sum(axis=1).max() >= EXACT:
+    if f.bits(call.x) != 8 or 128 * (np.abs(call.w.astype(np.int64)) * call.gains()).sum(axis=1).max() >= EXACT:
         two = call.q == 2 and call.p == 1 and 4 < call.w.shape[1] <= 8 and call.rq.mult.size == 1
         kind = MatmulColumns if two and whole_range(f, call) else MatmulVector if vector else MatmulHalves
         return [become(kind, call, x=x)]
@@ -241,4 +251,4 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
 from . import dsp_structured  # noqa: E402  its products read the operands above
 
 VARIANTS = {Matmul: matmul, **dsp_structured.VARIANTS}
-DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS)
+DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS, gains=True)

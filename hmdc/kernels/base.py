@@ -83,16 +83,17 @@ class Product:
 
     @classmethod
     def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool,
-           least_step: np.ndarray | float = 0.0) -> "Product":  # fmt: skip
+           least_step: np.ndarray | float = 0.0, gains: np.ndarray | int = 1) -> "Product":  # fmt: skip
         """w: [rows, columns]; bias: [rows] or [p, rows, q]; x, y: quantized buffers, x with one scale or one per column.
 
         The caller proves the product.
-        least_step: smallest real value that a step of a sum may have.
+        least_step: smallest real value that a step of a sum may have.  gains: how often each integer column counts.
         """
         bias = np.zeros(len(w)) if bias is None else bias
         rowwise = (lambda v: v) if bias.ndim == 1 else (lambda v: v[:, None])
-        unit = np.max(x.scale)  # columns of finer inputs get weights that are smaller by as much
-        w = w * (x.scale / unit)
+        scale, zero = x.scale / gains, x.zero * gains
+        unit = np.max(scale)  # columns of finer inputs get weights that are smaller by as much
+        w = w * (scale / unit)
         # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
         peak = np.abs(bias) if bias.ndim == 1 else np.abs(bias).max(axis=(0, 2))
         least = np.maximum(peak / 2**29, least_step) / unit
@@ -100,9 +101,9 @@ class Product:
         shift = Requant.of(step * unit / y.scale).shift
         if shift:  # the left shift, which all rows share, needs its bits in rows of small or no weights too
             integers, step = quantize_rows(w, least * 2.0**shift, per_row)
-        fold = round_half_up(bias / rowwise(step * unit)) - rowwise((x.zero * integers.astype(np.int64)).sum(axis=1))
+        fold = round_half_up(bias / rowwise(step * unit)) - rowwise((zero * integers.astype(np.int64)).sum(axis=1))
         largest = max(map(abs, limits(x.bits)))
-        bound = (np.abs(integers).sum(axis=1, dtype=np.int64) * largest).max() + np.abs(fold).max()
+        bound = (np.abs(integers.astype(np.int64)) * gains).sum(axis=1).max() * largest + np.abs(fold).max()
         rq = Requant.of(step * unit / y.scale)
         return cls(integers, fold if fold.any() else None, rq, int(bound), step * unit)
 

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..intmath import INT32_MAX, Requant
+from ..intmath import INT32_MAX, Requant, limits
 from ..program import Env, View
 from .base import SUM_BITS, Kernel, Product, Quantizer, clamp
 
 
+MOST_GAIN = 5
 START = 2.0**24  # sums that others go on from stay below that, however small the weights of these are
 
 
@@ -17,6 +18,7 @@ class Matmul(Kernel):
     """x: p*k*q values, y: p*r*q values, w: [r, k], bias: [r], [p, r, q] or None; low, high: bounds of y.
 
     start: int32 sums of another product that these go on from, instead of a bias; p = q = 1.
+    gain: the first `gained` columns of integer x count 2**gain times: parts of x with finer and coarser scales meet.
     per_row: one scale for each row of w, or one for all.
     """
 
@@ -35,6 +37,8 @@ class Matmul(Kernel):
     zero: int = 0
     lo: int = 0
     hi: int = 0
+    gained: int = 0
+    gain: int = 0
 
     READS = ("x", "start", "add")
 
@@ -42,12 +46,26 @@ class Matmul(Kernel):
         """x as [samples, p, k, q]."""
         return env.view(self.x).reshape(-1, self.p, self.w.shape[1], self.q)
 
+    def gains(self) -> np.ndarray:
+        """How often each column counts, [k]."""
+        return np.where(np.arange(self.w.shape[1]) < self.gained, 1 << self.gain, 1)
+
+    def ungained(self, sums: View) -> tuple["Matmul", "Matmul"]:
+        """The same bits without a gain: the first columns into int32 sums, shifted; the others go on from these."""
+        x, n = self.x.reshape(self.x.size), self.gained
+        lo, hi = limits(SUM_BITS)
+        first = replace(self, name=f"{self.name}_x", x=x.slice(0, 0, n), y=sums, w=self.w[:, :n], start=None, gain=0,
+                        rq=Requant(np.array([1 << 30]), self.gain + 2), zero=0, lo=lo, hi=hi)  # fmt: skip
+        return first, replace(self, x=x.slice(0, n, x.size), w=self.w[:, n:], bias=None, start=sums, gain=0)
+
     def biases(self) -> np.ndarray:
         """[r, 1] or [p, r, q]"""
         return self.bias[:, None] if self.bias.ndim == 1 else self.bias
 
     def run(self, env: Env) -> None:
         x = self.operand(env)
+        if self.gain:
+            x = x * self.gains()[:, None]
         # float64 products of integers are exact: every sum is proven to stay below 2**31
         acc = np.matmul(self.w.astype(np.float64), x.astype(np.float64))
         if self.rq is not None:
@@ -70,7 +88,8 @@ class Matmul(Kernel):
         least, y = 0.0 if self.start is None else q.reach(self.start) / START, q[self.y]
         if np.ndim(y.scale):  # one for every row, the same in every vector
             y = replace(y, scale=y.scale[: len(self.w)])
-        return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least)
+        gains = self.gains() if self.gain else 1
+        return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least, gains)
 
     def announce(self, q: Quantizer) -> None:
         if self.start is not None:
@@ -81,7 +100,22 @@ class Matmul(Kernel):
             reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.biases()).max())
             q.set_reach(self.y, reach)
 
+    def _with_gain(self, q: Quantizer) -> "Matmul":
+        """Where x has parts of different scales: the gain of the first that brings its weights to the range of all."""
+        x = q[self.x]
+        if np.ndim(x.scale) == 0 or x.bits != 8:
+            return self
+        first = int(np.argmax(x.scale != x.scale[0]))
+        peaks = np.abs(self.w) * x.scale
+        a, b = peaks[:, :first].max(axis=1), peaks[:, first:].max(axis=1)
+        both = (a > 0) & (b > 0)
+        room = INT32_MAX // (4 * 128 * 127 * first)  # see `ungained`
+        gain = np.median(np.log2(a[both] / b[both])) if both.any() and first else 0.0
+        return replace(self, gained=first, gain=int(np.clip(np.round(gain), 0, min(MOST_GAIN, np.log2(room)))))
+
     def quantize(self, q: Quantizer) -> list[Kernel]:
+        if self.start is None and (gained := self._with_gain(q)).gain != self.gain:
+            return gained.quantize(q)
         y, c = q[self.y], self._product(q)
         if self.start is not None:
             assert c.bias is None, "sums that go on from others take their bias"
@@ -111,7 +145,7 @@ class Matmul(Kernel):
 
     def never_saturates(self) -> bool:
         """Whether 8-bit x cannot drive a sum to the limits of y."""
-        total = 128 * np.abs(self.w.astype(np.int64)).sum(axis=1)
+        total = 128 * (np.abs(self.w.astype(np.int64)) * self.gains()).sum(axis=1)
         total = total + (0 if self.bias is None else np.abs(self.biases()).max())
         most = (total * (self.rq.mult * 2.0 ** (self.rq.shift - 32))).max() + 1 + abs(self.zero)
         return self.lo < -most and most < self.hi

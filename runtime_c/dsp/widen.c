@@ -6,11 +6,13 @@
 
 struct hmdc_widen {
     int32_t p, k, q;
+    int32_t gained, gain; /* the first of k count 2^gain times; then p = q = 1 */
 };
 
 static void hmdc_widen(const struct hmdc_widen *c, const x_t *x, int16_t *y)
 {
     const int32_t n = c->k, q = c->q;
+    int16_t *const first = y;
     for (int32_t p = 0; p < c->p; p++, x += n * q) {
         for (int32_t j = 0; j < q; j++) {
             const x_t *from = x + j;
@@ -33,4 +35,6 @@ static void hmdc_widen(const struct hmdc_widen *c, const x_t *x, int16_t *y)
             }
         }
     }
+    for (int32_t i = 0; i < c->gained; i++)
+        first[i] = (int16_t)(first[i] * (1 << c->gain));
 }
