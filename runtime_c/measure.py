@@ -54,6 +54,9 @@ def measure(isa: Isa) -> dict[str, dict[str, int]]:
         rows = [row for row in map(str.split, listing.stdout.splitlines()) if len(row) == 4 and row[2] in "tT"]
         frames = [line.split("\t") for line in source.with_suffix(".su").read_text().splitlines()]
         stack = {where.rsplit(":", 1)[1]: int(n) for where, n, _ in frames}
+    for name, text in texts.items():  # GCC says 0 for what is written in assembly
+        if name in stack and "naked" in runtime.math_source("m", [text], isa.name):
+            stack[name] += NAKED_STACK
     return {name.removeprefix("m_"): {"code": int(size, 16), "stack": stack.get(name, NAKED_STACK)}
             for _, size, _, name in rows}  # fmt: skip
 
