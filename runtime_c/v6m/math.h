@@ -207,20 +207,25 @@ struct hmdc_products {
     int32_t shift;
 };
 
+#if !HMDC_ASM
 /* One quad of one row, in C.  x: three words */
 static inline int32_t hmdc_products_quad(uint32_t w, const int32_t *x)
 {
     return (int32_t)(w * (uint32_t)x[0] + (w >> 8 & 0x00ff00ff) * (uint32_t)x[2] + (uint32_t)x[1]) >> 16;
 }
+#endif
 
-/* Likewise, one pair after the other.  x: four words */
+#if !HMDC_ASM
+/* One quad of one row, one pair after the other, in C.  x: four words */
 static inline int32_t hmdc_products_pairs(uint32_t w, const int32_t *x)
 {
     const uint32_t first = (w & 0x00ff00ff) * (uint32_t)x[0] + (uint32_t)x[1];
     const uint32_t second = (w >> 8 & 0x00ff00ff) * (uint32_t)x[2] + (uint32_t)x[3];
     return ((int32_t)first >> 16) + ((int32_t)second >> 16);
 }
+#endif
 
+#if !HMDC_ASM
 /* The sums of one group and one operand, in C. */
 static inline void hmdc_products_group(struct hmdc_products *p, const struct hmdc_quads *q, int32_t sum[4])
 {
@@ -245,6 +250,7 @@ static inline void hmdc_products_group(struct hmdc_products *p, const struct hmd
         }
     }
 }
+#endif
 
 #if HMDC_ASM
 /* r0: weights, r6: 0x00ff00ff, r7: operand, r8-r11: sums */
@@ -326,6 +332,8 @@ static inline void hmdc_products_group(struct hmdc_products *p, const struct hmd
 
 /* The groups from p->y to p->y_end.  p->weights, p->start, p->mult and p->y move on. */
 #if HMDC_ASM
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverlength-strings" /* the whole function is one */
 __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__((unused)) struct hmdc_products *p)
 {
     /* on the stack: p, the operand at hand, r8-r11; branches to a condition reach 256 bytes */
@@ -453,6 +461,7 @@ __attribute__((naked, noinline)) static void hmdc_products_groups(__attribute__(
         "bne 22b\n"
         "b 6b\n");
 }
+#pragma GCC diagnostic pop
 #else
 static void hmdc_products_groups(struct hmdc_products *p)
 {
