@@ -27,6 +27,11 @@ def _unique(taken, name: str) -> str:
     return free
 
 
+def takes_blocks(maps: dict, layer: str) -> bool:
+    """Whether the layer has products of x of its own that can take several steps at once."""
+    return f"{layer}.wu" not in maps and maps[f"{layer}.w"].times(2) is not None
+
+
 class Builder:
     """Emits calls named LAYER.PART into the current block of the current function.  maps: matrix name -> LinearMap."""
 
@@ -176,8 +181,7 @@ class Builder:
 
     def groups(self, layer: str, steps: int) -> list[tuple[int, int, int]]:
         """(first step, blocks, steps of each) along time.  The steps of a block share one product of x."""
-        alone = self.is_joined(layer) or self.maps[f"{layer}.w"].times(2) is None
-        n = 1 if alone else min(self.time_block, steps)
+        n = min(self.time_block, steps) if takes_blocks(self.maps, layer) else 1
         blocks = steps // n
         return [(0, blocks, n)] + ([(blocks * n, 1, steps % n)] if steps % n else [])
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import __version__, data, factor_file, frontends, recipe, widths
+from . import __version__, data, factor_file, frontends, recipe, timeblock, widths
 from .check import check
 from .errors import HmdcError
 from .isa import fit
@@ -58,14 +58,18 @@ def compile(
     input_shapes: dict[str, tuple[int, ...]] | None = None,
     compress: Sequence[str] = (),
     factors: str | Path | None = None,
+    time_block: int | str | None = None,
+    ram_budget: int | None = None,
 ) -> Build:
     """Compile a network file to OUT/NAME.c, NAME.h and NAME.json.  Raises HmdcError; then nothing is written.
 
     compress: recipes, see recipe.py.  factors: a file of trained factors, see docs/compression.md.
+    time_block: steps whose input products read the weights together, or "auto".  ram_budget: bytes of the state struct.
     """
     _known("--target", target, TARGETS)
     _known("--precision", precision, PRECISIONS)
     _known("--mode", mode, MODES)
+    time_block = timeblock.parse(time_block, mode)
     _writable(Path(out))
     network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes)
     name = _name(name, network.path)
@@ -75,11 +79,14 @@ def compile(
     network, assignments = recipe.reorder(network, assignments, given)
     moments = second_moments(network, samples, recipe.needs_moments(assignments, bool(samples), given))
     maps = recipe.decompose(assignments, moments, given)
-    lowered = lambda joint: check(lower(network, maps, precision, mode, joint))
-    program, chosen = _integers(lowered, joinable(network, maps), samples)
+    one = time_block and 1  # what calibration decides holds for blocks of every size: none of them changes a bit
+    lowered = lambda joint: check(lower(network, maps, precision, mode, joint, one))
+    chosen = _calibrate(lowered, () if one else joinable(network, maps), samples)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
                "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
-    return _emit(Path(out), program, options, network, assignments, maps)
+    fitted = lambda n: fit(_program(network, maps, options | {"time_block": n}), TARGETS[target].isa)
+    options["time_block"] = timeblock.choose(fitted, time_block, network.steps, ram_budget)
+    return _emit(Path(out), _program(network, maps, options), options, network, assignments, maps)
 
 
 def retarget(build: Build, target: str, out: str | Path) -> Build:
@@ -94,22 +101,26 @@ def _emit(out: Path, program: Program, options: dict, network: Model, assignment
     """The last steps, which alone know the target.  program: fitted to none."""
     name, target = options["name"], options["target"]
     program = check(fit(program, TARGETS[target].isa))
-    files, report = _generate(network, assignments, maps, program, name, target)
+    files, report = _generate(network, assignments, maps, program, name, target, options["time_block"])
     _write(out, name, files, report, network, options, recipe.factors(assignments, maps))
     return Build(out, name, network, program, report)
 
 
-def _integers(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[Program, dict]:
-    """The program that is rendered, and what calibration decided.
-
-    lowered: joint layers -> float program; layers: those that may be joint.
-    """
-    if (floats := lowered(())).precision == "float32":
-        return floats, {"joint": [], "narrow": [], "scales": {}}
+def _calibrate(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> dict:
+    """What calibration decides.  lowered: joint layers -> float program; layers: those that may be joint."""
+    if lowered(()).precision == "float32":
+        return {"joint": [], "narrow": [], "scales": {}}
     joint, slim, ranges = widths.choose(lowered, layers, lambda program: data.to_integers(program, samples))
-    floats = widths.narrow(lowered(joint), slim)
-    grid = scales(floats, ranges)
-    return check(quantize(floats, grid)), {"joint": list(joint), "narrow": list(slim), "scales": grid}
+    grid = scales(widths.narrow(lowered(joint), slim), ranges)
+    return {"joint": list(joint), "narrow": list(slim), "scales": grid}
+
+
+def _program(network: Model, maps, options: dict) -> Program:
+    """The program that follows from what calibration decided, fitted to no target."""
+    floats = lower(network, maps, options["precision"], options["mode"], tuple(options["joint"]), options["time_block"])
+    if options["precision"] == "float32":
+        return check(floats)
+    return check(quantize(widths.narrow(check(floats), tuple(options["narrow"])), options["scales"]))
 
 
 def load(path: str | Path) -> Build:
@@ -144,16 +155,13 @@ def _read(path: Path) -> tuple[Program, dict, Model, dict, dict]:
     options = json.loads((path / PRIVATE / "build").read_text())
     if options["version"] != __version__:
         raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
-    grid = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
+    options["scales"] = {k: (float(s), int(z)) for k, (s, z) in options["scales"].items()}
     network = Model.restore(path / PRIVATE / "model.npz")
     nodes = {n.name: n for n in network.nodes}
     assignments = {a["matrix"]: recipe.Assignment.restore(a, nodes) for a in options["assignments"]}
     with np.load(path / PRIVATE / "factors.npz", allow_pickle=False) as arrays:
         maps = recipe.decompose(assignments, {}, dict(arrays))
-    floats = check(lower(network, maps, options["precision"], options["mode"], tuple(options["joint"])))
-    slim = widths.narrow(floats, tuple(options["narrow"]))
-    program = floats if options["precision"] == "float32" else check(quantize(slim, grid))
-    return program, options, network, assignments, maps
+    return _program(network, maps, options), options, network, assignments, maps
 
 
 def _known(option: str, value: str, known) -> None:
@@ -183,12 +191,13 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
     return data.load(Path(path), model.inputs, set(roles(model).states)).inputs
 
 
-def _generate(model: Model, assignments, maps, program: Program, name: str, target: str) -> tuple[dict, dict]:
+def _generate(model: Model, assignments, maps, program: Program, name: str, target: str,
+              time_block: int | None) -> tuple[dict, dict]:  # fmt: skip
     """C texts by suffix, and the report."""
     plan = place(program)
     renderer = Renderer(program, plan, name, TARGETS[target].isa)
     renderer.collect()
-    report = measure(model, assignments, maps, program, plan, renderer, target)
+    report = measure(model, assignments, maps, program, plan, renderer, target, time_block)
     figures = {
         "FLASH_BYTES": (report["flash_bytes"], "upper estimate for -O3: constants and code"),
         "RAM_BYTES": (state_bytes(program, plan), "one state struct"),

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from .build import takes_blocks
 from .cells import CELLS
 from .errors import NotStreamable
 from .kernels import Kernel
@@ -20,17 +21,19 @@ from .streaming import frame, roles
 CALL_BYTES, ENTRY_BYTES, ENTRY_STACK = 18, 24, 48  # code of one call line, of one entry; frames above a kernel
 
 
-def measure(model: Model, assignments, maps, program: Program, plan: Plan, rendered: Renderer, target: str) -> dict:
+def measure(model: Model, assignments, maps, program: Program, plan: Plan, rendered: Renderer, target: str,
+            time_block: int | None = None) -> dict:  # fmt: skip
     """The content of NAME.json.
 
     flash_bytes: constants, exact, plus code; code and stack_bytes are upper estimates from runtime_c/code_size.json,
     measured per kernel with arm-none-eabi-gcc -O3; `hmdc bench` measures the whole network.  Ratios are before / after:
-    of matrix parameters, and of bytes with biases, scales, indices and padding.
+    of matrix parameters, and of bytes with biases, scales, indices and padding.  time_block of a layer: None where its
+    products of x take one step at a time.
     """
     code, stack = code_size(program, rendered)
     per_step, total = macs(program)
     layers = [
-        _layer(node, [a for a in assignments.values() if a.node.name == node.name], maps, program)
+        _layer(node, [a for a in assignments.values() if a.node.name == node.name], maps, program, time_block)
         for node in model.nodes
         if node.op in CELLS or node.op == "dense"
     ]
@@ -46,6 +49,8 @@ def measure(model: Model, assignments, maps, program: Program, plan: Plan, rende
         "weights_bytes": weights_bytes(list(program.calls())),
         "macs_per_step": per_step,
         "macs": total,
+        "time_block": time_block,
+        "dre": reuse(program),
         "ratio": _ratio(sum(m["dense_parameters"] for m in rows), sum(m["parameters"] for m in rows)),
         "bytes_ratio": _ratio(sum(x["dense_bytes"] for x in layers), sum(x["bytes"] for x in layers)),
         "layers": layers,
@@ -75,19 +80,41 @@ def macs(program: Program) -> tuple[int | None, int]:
     return count["frame"] + count["tail"], count["frame"] * program.steps + count["tail"]
 
 
+def reuse(program: Program) -> dict:
+    """Data reuse efficiency: bytes of weights that a sequence reads / bytes of weights, likewise with biases, indices.
+
+    before: if every vector reads them anew; after: as compiled.
+    """
+    runs = {"frame": program.steps, "tail": 1} if program.streams else {"run": 1}
+    total, before, after = weights_bytes(list(program.calls())), 0, 0
+    for function, n in runs.items():
+        for call, times in program.times(function):
+            size = n * times * sum(map(nbytes, call.weights()))
+            before += size * call.vectors()
+            after += size * -(-call.vectors() // call.reuse())
+    return {"weights_bytes": total, "read_bytes_before": before, "read_bytes": after,
+            "before": _ratio(before, total), "after": _ratio(after, total)}  # fmt: skip
+
+
+def nbytes(a: np.ndarray) -> int:
+    """In C, where real numbers are float."""
+    return a.size * (4 if a.dtype.kind == "f" else a.itemsize)
+
+
 def weights_bytes(calls: list[Kernel]) -> int:
     """Bytes of weights, biases and indices, without multipliers and tables; equal arrays are stored once."""
     arrays = {(a.dtype.name, a.tobytes()): a for c in calls for a in c.weights()}
-    return sum(a.size * (4 if a.dtype.kind == "f" else a.itemsize) for a in arrays.values())
+    return sum(map(nbytes, arrays.values()))
 
 
-def _layer(node: Node, assigned, maps, program: Program) -> dict:
+def _layer(node: Node, assigned, maps, program: Program, time_block: int | None) -> dict:
     w, u = node.weights["w"], node.weights.get("u")
     mine = [c for c in program.calls() if c.name.split(".")[0] == node.name]
     repeat = {"frame": program.steps, "tail": 1, "run": 1}
     names = {c.name for c in mine}
     work = sum(c.macs() * times * n for f, n in repeat.items() if f in program.functions
                for c, times in program.times(f) if c.name in names)  # fmt: skip
+    time_block = time_block if node.op in CELLS and takes_blocks(maps, node.name) else None
     matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
     dense, total = _dense_bytes(node, program), stored_bytes(mine)
@@ -95,7 +122,7 @@ def _layer(node: Node, assigned, maps, program: Program) -> dict:
         "name": node.name, "op": node.op, "structure": " + ".join(dict.fromkeys(m["structure"] for m in matrices)),
         "shape": [w.shape[0], w.shape[1] + (u.shape[1] if u is not None else 0)], "dense_bytes": dense,
         "bytes": total, "ratio": _ratio(before, after), "bytes_ratio": _ratio(dense, total), "macs": work,
-        "matrices": matrices,
+        "time_block": time_block, "matrices": matrices,
     }  # fmt: skip
 
 

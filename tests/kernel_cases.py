@@ -188,7 +188,7 @@ def matmul(c: Case) -> K.Kernel | list[K.Kernel]:
         return gates(c, K.Matmul("k", c.view("x", columns), c.view("y", rows), np.zeros((rows, columns))))
     if kind < 0.75:
         return factor(c)
-    p, q = c.size(3), int(c.rng.choice([1, 1, 2, 3]))
+    p, q = c.size(7), int(c.rng.choice([1, 1, 2, 3]))
     return each_bias(c, matrices(c, p, q, rows, columns, c.optional("add", p * rows * q)))
 
 

@@ -15,6 +15,7 @@ from .base import Fitting, Isa, become
 
 LARGEST = 4096  # values of an operand that is copied
 EXACT = 1 << 23  # bound of every sum that can be told apart from the one it shares a register with
+BLOCK = 3  # vectors that share a read of the weights
 
 
 def up(n: int, multiple: int) -> int:
@@ -46,6 +47,27 @@ class Widen(Kernel):
 
     def fields(self) -> dict:
         return {"p": self.p, "k": self.k, "q": self.q, "gained": self.gained, "gain": self.gain}
+
+
+@dataclass(frozen=True)
+class Interleave(Kernel):
+    """y[p / 3, k / 2, p % 3, k % 2] = int8 x[p, k], filled up with zeros         C: runtime_c/dsp/interleave.c"""
+
+    x: View
+    y: View
+    p: int
+    k: int
+
+    FILE = "interleave"
+    TYPES = ()
+
+    def run(self, env: Env) -> None:
+        x = env.view(self.x).reshape(-1, self.p, self.k)
+        x = np.pad(x, [(0, 0), (0, -self.p % BLOCK), (0, -self.k % 4)])
+        env.put(self.y, x.reshape(len(x), -1, BLOCK, x.shape[2] // 2, 2).swapaxes(2, 3))
+
+    def fields(self) -> dict:
+        return {"p": self.p, "k": self.k}
 
 
 class Widened(Matmul):
@@ -117,6 +139,25 @@ class MatmulSums(Widened):
                 "shift": self.rq.shift, "rows": rows, "columns": up(columns, 4)}  # fmt: skip
 
 
+class MatmulBlock(MatmulSums):
+    """Several vectors likewise, BLOCK at a time, as Interleave leaves them.       C: runtime_c/dsp/matmul_block.c"""
+
+    FILE = "matmul_block"
+
+    def operand(self, env: Env) -> np.ndarray:
+        k = self.w.shape[1]
+        x = env.view(self.x).reshape(-1, up(self.p, BLOCK) // BLOCK, up(k, 4) // 2, BLOCK, 2)
+        return x.swapaxes(2, 3).reshape(len(x), -1, up(k, 4), 1)[:, : self.p, :k]
+
+    def reuse(self) -> int:
+        return BLOCK
+
+    def fields(self) -> dict:
+        rows, columns = self.w.shape
+        return {"weights": pairs(self.w), "bias": self.starts(2), "mult": self.multipliers(),
+                "shift": self.rq.shift, "p": self.p, "rows": rows, "columns": up(columns, 4)}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class MatmulGates(Widened):
     """One vector, or two, to the whole range of int16, no left shift.            C: runtime_c/dsp/matmul_gates.c
@@ -182,6 +223,9 @@ class MatmulHalves(Widened):
     FILE = "matmul_halves"
     READS = ("x", "add")
 
+    def reuse(self) -> int:
+        return 2
+
     def fields(self) -> dict:
         mult = self.rq.mult.astype(np.int32)
         return {"weights": halves(self.w), "bias": None if self.bias is None else self.bias.astype(np.int32),
@@ -196,6 +240,9 @@ class MatmulColumns(Widened):
     FILE = "matmul_columns"
     READS = ("x",)
     TYPES = ()
+
+    def reuse(self) -> int:
+        return 2
 
     def fields(self) -> dict:
         rows = len(self.w)
@@ -224,17 +271,39 @@ def widened(f: Fitting, call: Matmul) -> View | None:
     return f.operand(call.x, form, make)
 
 
+def interleaved(f: Fitting, call: Matmul) -> View:
+    """The operand of a product of several vectors in 16 bits."""
+    k = call.w.shape[1]
+
+    def make(x: View) -> tuple[Kernel, View]:
+        name = f.operand_name(x, f"side{call.p}")
+        y = f.temporary(name, up(call.p, BLOCK) * up(k, 4), 16)
+        return Interleave(name, x, y, call.p, k), y
+
+    return f.operand(call.x, f"side {call.p}", make)
+
+
 def whole_range(f: Fitting, call: Matmul) -> bool:
     """Whether y is int16, saturates only there, and is nothing but the requantized sums."""
     bounds = (call.zero, call.lo, call.hi) == (0, *limits(16))
     return f.bits(call.y) == 16 and bounds and call.rq.shift == 0 and call.add is None
 
 
+def plain_sums(f: Fitting, call: Matmul) -> bool:
+    """Whether y is int32 sums that do not saturate, and nothing else."""
+    return f.bits(call.y) == 32 and not (call.add or call.start) and call.zero == 0 and call.never_saturates()
+
+
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
+    most = 128 * (np.abs(call.w.astype(np.int64)) * call.gains()).sum(axis=1).max()
+    exact = f.bits(call.x) == 8 and most < EXACT
+    by_row = call.bias is None or call.bias.ndim == 1
+    if exact and by_row and call.p > 1 and call.q == 1 and plain_sums(f, call):
+        return [become(MatmulBlock, call, x=interleaved(f, call))]
     x, vector = widened(f, call), call.p == call.q == 1
     if x is None:
         return None
-    if f.bits(call.x) != 8 or 128 * (np.abs(call.w.astype(np.int64)) * call.gains()).sum(axis=1).max() >= EXACT:
+    if not exact:
         two = call.q == 2 and call.p == 1 and 4 < call.w.shape[1] <= 8 and call.rq.mult.size == 1
         kind = MatmulColumns if two and whole_range(f, call) else MatmulVector if vector else MatmulHalves
         return [become(kind, call, x=x)]
@@ -243,7 +312,7 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
         if first is None:
             return [become(MatmulGates, call, x=x)]
         return [become(MatmulGates, call, x=first.x, h=x, first=first, start=None)]
-    if vector and f.bits(call.y) == 32 and not (call.add or call.start) and call.zero == 0 and call.never_saturates():
+    if vector and plain_sums(f, call):
         return [become(MatmulSums, call, x=x)]
     return [become(MatmulPairs, call, x=x)]
 

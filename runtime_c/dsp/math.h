@@ -534,4 +534,126 @@ static inline void hmdc_copy_words(const void *from, void *to, int32_t bytes)
 }
 #endif
 
+/* Products of 8-bit weights, in the order of hmdc_pairs, with three vectors of 16-bit values of 8-bit range.  Of the
+ * vectors two columns at a time are side by side: a word of each.  A pass is two rows: six sums in registers. */
+struct hmdc_block {
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values of each vector */
+    const uint32_t *weights;
+    int32_t skip;             /* columns / 4 and this are a multiple of 4 */
+    int32_t next, both;       /* bytes from the end of the weights of a pass to the next, here and there 8 + `both` */
+    const int32_t *start;     /* 2 a pass: where the sums start */
+    const int32_t *mult;      /* 2 a pass */
+    int32_t shift;            /* to the left, before the multiplier */
+    int32_t y_step;           /* bytes from a vector of y to the next */
+    int32_t *y, *y_end;       /* of the first vector, 2 a pass */
+};
+
+#if HMDC_ASM
+/* 2 columns: r4-r6 += (256 w1 + w0) x and r7-r9 += w0 x, 12 products; w: their word. */
+#define HMDC_BLOCK_2(w) \
+    "ldmia r10!, {r0, r1, r2}\n" \
+    "smlad r4, " w ", r0, r4\n" \
+    "smlad r5, " w ", r1, r5\n" \
+    "smlad r6, " w ", r2, r6\n" \
+    "sxtb16 " w ", " w "\n" \
+    "smlad r7, " w ", r0, r7\n" \
+    "smlad r8, " w ", r1, r8\n" \
+    "smlad r9, " w ", r2, r9\n"
+/* 4 columns: 24 products by 17 instructions of 4 bytes each. */
+#define HMDC_BLOCK_4 "ldrd r3, r12, [r11], #16\n" HMDC_BLOCK_2("r3") HMDC_BLOCK_2("r12")
+__attribute__((naked, noinline)) static void hmdc_block_multiply(__attribute__((unused)) struct hmdc_block *p)
+{
+    __asm__ volatile(
+        "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #8\n" /* entry into the loop, start of the odd row; then p */
+        "ldr r2, [r0, #12]\n"
+        "mov r3, #68\n"
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "mla r1, r2, r3, r1\n"
+        "str r1, [sp]\n"
+        "ldr r11, [r0, #8]\n"
+        "0: ldrd r10, lr, [r0]\n" /* a pass: r11 weights */
+        "ldr r2, [r0, #24]\n"
+        "ldrd r4, r3, [r2], #8\n"
+        "str r2, [r0, #24]\n"
+        "str r3, [sp, #4]\n"
+        "mov r5, r4\n"
+        "mov r6, r4\n"
+        "mov r7, r4\n"
+        "mov r8, r4\n"
+        "mov r9, r4\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" HMDC_BLOCK_4 HMDC_BLOCK_4 HMDC_BLOCK_4 HMDC_BLOCK_4
+        "cmp r10, lr\n"
+        "bne 1b\n"
+        "ldr r0, [sp, #8]\n"
+        "ldr r12, [sp, #4]\n"
+        "sub r4, r4, r7\n"
+        "sub r5, r5, r8\n"
+        "sub r6, r6, r9\n"
+        "add r4, r12, r4, asr #8\n"
+        "add r5, r12, r5, asr #8\n"
+        "add r6, r12, r6, asr #8\n"
+        "ldrd r3, r12, [r0, #28]\n"
+        "ldrd r1, r2, [r3], #8\n"
+        "str r3, [r0, #28]\n"
+        "lsl r4, r4, r12\n"
+        "lsl r5, r5, r12\n"
+        "lsl r6, r6, r12\n"
+        "lsl r7, r7, r12\n"
+        "lsl r8, r8, r12\n"
+        "lsl r9, r9, r12\n"
+        "smmulr r7, r7, r1\n"
+        "smmulr r8, r8, r1\n"
+        "smmulr r9, r9, r1\n"
+        "smmulr r4, r4, r2\n"
+        "smmulr r5, r5, r2\n"
+        "smmulr r6, r6, r2\n"
+        "ldrd r2, r3, [r0, #36]\n"
+        "ldr r12, [r0, #44]\n"
+        "add r1, r3, r2\n"
+        "strd r7, r4, [r3], #8\n"
+        "strd r8, r5, [r1]\n"
+        "add r1, r1, r2\n"
+        "strd r9, r6, [r1]\n"
+        "str r3, [r0, #40]\n"
+        "ldrd r1, r2, [r0, #16]\n"
+        "add r11, r11, r1\n"
+        "sub r1, r2, r1\n"
+        "str r1, [r0, #16]\n"
+        "ldr r1, [sp]\n"
+        "cmp r3, r12\n"
+        "bne 0b\n"
+        "str r11, [r0, #8]\n"
+        "add sp, sp, #8\n"
+        "pop {r0, r4-r11, pc}\n");
+}
+#else
+static void hmdc_block_multiply(struct hmdc_block *p)
+{
+    for (; p->y != p->y_end; p->y += 2, p->start += 2, p->mult += 2) {
+        for (int32_t j = 0; j < 3; j++) {
+            const uint32_t *word = p->weights;
+            int32_t sum[2] = {p->start[0], p->start[1]};
+            for (const int16_t *x = p->x; x != p->x_end; word += 4) {
+                for (int32_t i = 0; i < 4; i++) {
+                    const uint32_t half = i & 1 ? word[i / 2] >> 16 : word[i / 2] & 0xffff;
+                    const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+                    const int32_t w0 = ((both + 128) & 255) - 128;
+                    sum[0] += w0 * x[2 * j + (i & 1)];
+                    sum[1] += (both - w0) / 256 * x[2 * j + (i & 1)];
+                    x += i & 1 ? 6 : 0;
+                }
+            }
+            p->y[j * p->y_step / 4] = hmdc_mulr(sum[0] * (1 << p->shift), p->mult[0]);
+            p->y[j * p->y_step / 4 + 1] = hmdc_mulr(sum[1] * (1 << p->shift), p->mult[1]);
+        }
+        p->weights += (p->x_end - p->x) / 3 + p->next / 4;
+        p->next = p->both - p->next;
+    }
+}
+#endif
+
 #endif
