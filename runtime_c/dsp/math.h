@@ -51,18 +51,19 @@ static inline int32_t hmdc_sat8(int32_t v)
 #endif
 }
 
-/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767.  Both knots by one load, both products by one SMLAD. */
+/* middle: knot of x = 0 among knots 256 apart, a constant table; x: -32768..32767.  Both knots by one load, both products
+ * by one SMLAD: their weights are 256 - part and part, in one word 65535 part + 256. */
 static inline int32_t hmdc_interpolate(const int16_t *middle, int32_t x)
 {
-    const int16_t *left = middle + (x >> 8);
 #if HMDC_ASM
-    const uint32_t part = (uint32_t)x & 255;
-    uint32_t knots;
+    uint32_t knots, weights;
     int32_t r;
-    __builtin_memcpy(&knots, left, 4);
-    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"((part << 16) + 256 - part), "r"(128));
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(knots) : "r"(middle), "r"(x >> 8));
+    __asm__("mla %0, %1, %2, %3" : "=r"(weights) : "r"(x & 255), "r"(65535), "r"(256));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"(weights), "r"(128));
     return r >> 8;
 #else
+    const int16_t *left = middle + (x >> 8);
     return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
 #endif
 }
@@ -533,6 +534,121 @@ static inline void hmdc_copy_words(const void *from, void *to, int32_t bytes)
         : "r4", "r5", "r6", "r8", "cc", "memory");
 }
 #endif
+
+#if HMDC_ASM
+#define HMDC_SPARSE_4(gaps, weights) \
+    "uxtab r6, r6, " gaps "\n" \
+    "ldrsb r11, [r6]\n" \
+    "sxtb16 lr, " weights "\n" \
+    "uxtab r6, r6, " gaps ", ror #8\n" \
+    "smlabb r5, r11, lr, r5\n" \
+    "ldrsb r11, [r6]\n" \
+    "sxtb16 " weights ", " weights ", ror #8\n" \
+    "uxtab r6, r6, " gaps ", ror #16\n" \
+    "smlabb r5, r11, " weights ", r5\n" \
+    "ldrsb r11, [r6]\n" \
+    "uxtab r6, r6, " gaps ", ror #24\n" \
+    "smlabt r5, r11, lr, r5\n" \
+    "ldrsb r11, [r6]\n" \
+    "smlabt r5, r11, " weights ", r5\n"
+#endif
+
+/* The sums of rows, until sum is end; returns where the next row starts.  A row of the stream: the number of its groups,
+ * at least 1; its bias; groups of 4 kept entries, as bytes of a word the distances from one kept column to the next, the
+ * first from x, and then the 4 weights. */
+static const int32_t *hmdc_sparse_rows(const int32_t *stream, const int8_t *x, int32_t *sum, const int32_t *end)
+{
+#if HMDC_ASM
+    __asm__ volatile(
+        "0: ldmia %0!, {r4, r5}\n" /* a row: r4 groups, r5 sum, r6 place in x */
+        "mov r6, %2\n"
+        "lsrs r4, r4, #1\n"
+        "bcc 1f\n"
+        "ldmia %0!, {r8, r9}\n" HMDC_SPARSE_4("r8", "r9") /* an odd group first */
+        "cmp r4, #0\n"
+        "beq 2f\n"
+        "1: ldmia %0!, {r8-r10, r12}\n" /* 8 entries by 31 instructions */
+        HMDC_SPARSE_4("r8", "r9") HMDC_SPARSE_4("r10", "r12")
+        "subs r4, r4, #1\n"
+        "bne 1b\n"
+        "2: str r5, [%1], #4\n"
+        "cmp %1, %3\n"
+        "bne 0b\n"
+        : "+r"(stream), "+r"(sum)
+        : "r"(x), "r"(end)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+#else
+    for (; sum != end; sum++) {
+        const int8_t *at = x;
+        int32_t groups = *stream++;
+        *sum = *stream++;
+        for (; groups > 0; groups--, stream += 2) {
+            for (int32_t i = 0; i < 32; i += 8) {
+                at += (uint32_t)stream[0] >> i & 255;
+                *sum += ((int32_t)((((uint32_t)stream[1] >> i) + 128) & 255) - 128) * *at;
+            }
+        }
+    }
+#endif
+    return stream;
+}
+
+/* Adds the products of a row of tiles, 4 rows x 4 columns each, to the sums of its rows.  A weight is as in hmdc_pairs;
+ * an offset is 4 times the first column, which is a multiple of 4, and 1 more for the last tile of the row. */
+static inline void hmdc_tiles_dot(const uint32_t **weights, const uint16_t **offsets, const int16_t *x, int32_t sum[4])
+{
+#if HMDC_ASM
+    const uint32_t *w = *weights;
+    const uint16_t *o = *offsets;
+    int32_t low0 = sum[0], both0 = sum[0], low2 = sum[2], both2 = sum[2];
+    __asm__ volatile(
+        "0: ldrh r4, [%1], #2\n" /* 16 products by 18 instructions */
+        "lsrs r4, r4, #1\n"
+        "add r4, %6, r4\n"
+        "ldmia r4, {r5, r6}\n"
+        "ldmia %0!, {r4, r8, r9, r10}\n"
+        "smlad %3, r4, r5, %3\n"
+        "sxtb16 r4, r4\n"
+        "smlad %2, r4, r5, %2\n"
+        "smlad %3, r8, r6, %3\n"
+        "sxtb16 r8, r8\n"
+        "smlad %2, r8, r6, %2\n"
+        "smlad %5, r9, r5, %5\n"
+        "sxtb16 r9, r9\n"
+        "smlad %4, r9, r5, %4\n"
+        "smlad %5, r10, r6, %5\n"
+        "sxtb16 r10, r10\n"
+        "smlad %4, r10, r6, %4\n"
+        "bcc 0b\n"
+        "sub %3, %3, %2\n"
+        "asr %3, %3, #8\n"
+        "sub %5, %5, %4\n"
+        "asr %5, %5, #8\n"
+        : "+r"(w), "+r"(o), "+r"(low0), "+r"(both0), "+r"(low2), "+r"(both2)
+        : "r"(x)
+        : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+    *weights = w;
+    *offsets = o;
+    sum[0] = low0;
+    sum[1] += both0;
+    sum[2] = low2;
+    sum[3] += both2;
+#else
+    int32_t last = 0;
+    while (!last) {
+        const int16_t *v = x + **offsets / 4;
+        last = *(*offsets)++ & 1;
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? (*weights)[i / 2] >> 16 : (*weights)[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2;
+            sum[row] += w0 * v[i & 3];
+            sum[row + 1] += (both - w0) / 256 * v[i & 3];
+        }
+        *weights += 4;
+    }
+#endif
+}
 
 /* Products of 8-bit weights, in the order of hmdc_pairs, with three vectors of 16-bit values of 8-bit range.  Of the
  * vectors two columns at a time are side by side: a word of each.  A pass is two rows: six sums in registers. */
