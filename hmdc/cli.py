@@ -18,7 +18,7 @@ from .boards import load_boards
 from .compiler import MODES, PRECISIONS, Build
 from .errors import HmdcError
 from .firmware import board
-from .report import layer_table
+from .report import layer_table, reuse_line
 from .savings import savings
 from .target import TARGETS
 
@@ -180,28 +180,27 @@ def write_json(path: Path | None, content) -> None:
 @click.option("--mode", default="auto", show_default=True, help=", ".join(MODES))
 @steps_option
 @shape_option
-@click.option(
-    "--compress", multiple=True, metavar="RECIPE", help="[pattern=]structure(options), or @FILE.toml; repeatable."
-)
+@click.option("--compress", multiple=True, metavar="RECIPE",
+              help="[pattern=]structure(options), or @FILE.toml; repeatable.")  # fmt: skip
 @click.option("--factors", type=click.Path(path_type=Path), metavar="F.npz", help="Trained factors, used as they are.")
+@click.option("--time-block", metavar="N|auto", help="Steps whose input products share reads of the weights.")
+@click.option("--ram-budget", type=click.IntRange(min=1), metavar="BYTES", help="RAM that the network may take.")
 @json_option
-def compile(
-    model, out, name, target, calibration, precision, mode, steps, shapes, compress, factors, json_file
-) -> None:
+def compile(model, out, shapes, json_file, **options) -> None:
     """Compile MODEL to DIR/NAME.c, NAME.h and NAME.json.
 
     \b
     hmdc compile kws.onnx --target cortex-m4 --calibration typical.npz -o build/kws
     """
     with progress(f"compiling {model}"):
-        build = compiler.compile(model, out, name=name, target=target, calibration=calibration, precision=precision,
-                                 mode=mode, steps=steps, input_shapes=shapes, compress=compress,
-                                 factors=factors)  # fmt: skip
+        build = compiler.compile(model, out, input_shapes=shapes, **options)
     r = build.report
     entries = " and ".join(f"{build.name}_{e}" for e in build.program.entries)
     say(f"{build.source}: {entries}; flash {r['flash_bytes']} bytes, of which weights {r['weights_bytes']}; "
                   f"RAM {r['ram_bytes']} bytes; {r['macs']} MACs per sequence")  # fmt: skip
     matrices = [m for layer in r["layers"] for m in layer["matrices"]]
+    if dre := reuse_line(r):
+        say(dre)
     if any(m["structure"] != "dense" for m in matrices):
         say(f"matrix parameters {r['ratio']} x smaller, bytes {r['bytes_ratio']} x")
     for m in matrices:

@@ -96,6 +96,17 @@ def reuse(program: Program) -> dict:
             "before": _ratio(before, total), "after": _ratio(after, total)}  # fmt: skip
 
 
+def reuse_line(report: dict) -> str | None:
+    """For people, where there is a time block."""
+    dre, n = report["dre"], report["time_block"]
+    alone = [layer["name"] for layer in report["layers"] if layer["op"] in CELLS and layer["time_block"] is None]
+    if n is None:
+        return None
+    return (f"time blocks of {n}: a sequence reads {dre['read_bytes']} bytes of weights, {dre['read_bytes_before']} "
+            f"step by step; each weight {dre['after']} times, not {dre['before']}"
+            + (f"; one step at a time: {', '.join(alone)}" if alone else ""))  # fmt: skip
+
+
 def nbytes(a: np.ndarray) -> int:
     """In C, where real numbers are float."""
     return a.size * (4 if a.dtype.kind == "f" else a.itemsize)
