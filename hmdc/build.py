@@ -158,8 +158,8 @@ class Builder:
         return v
 
     def wide(self, name: str, x: View) -> View:
-        """x in at least 16 bits."""
-        if self.program.buffers[x.buf].bits > 8:
+        """x in at least 16 bits, whatever widths.choose makes of it."""
+        if self.fmt(x).bits > 8 and not self.fmt(x).flexible:
             return x
         y = self.buffer(name, x.shape, WIDE)
         self.move(name, x, y)

@@ -14,7 +14,7 @@ from .layers.layout import Concat
 from .linear import Dense, LinearMap
 from .model import Model, Node
 from .program import GATE, WIDE, Port, Program, View
-from .streaming import Frame, Roles, frame, roles
+from .streaming import Frame, Roles, frame, newest, roles
 
 MODES = ("auto", "stream", "sequence")
 
@@ -51,7 +51,7 @@ class Lowering:
     def __init__(self, model: Model, who: Roles, step: Frame | None, b: Builder):
         self.model, self.who, self.frame, self.b = model, who, step, b
         self.views: dict[str, View] = {}
-        self.nodes = step.nodes if step else who.main
+        self.nodes = step.nodes if step else newest(model, who.main)
 
     def run(self, mode: str) -> Program:
         b, program = self.b, self.b.program

@@ -6,10 +6,11 @@ from itertools import product
 from .cells import CELLS
 from .errors import NotStreamable
 from .layers import NOW, OPS
-from .layers.base import Tag
+from .layers.base import Tag, with_attrs
 from .model import Model, Node
 
-LAYOUT = ("reshape", "transpose", "slice", "concat")
+PICK = ("reshape", "transpose", "slice")
+LAYOUT = (*PICK, "concat")
 
 
 @dataclass
@@ -115,3 +116,28 @@ def _attempt(model: Model, who: Roles, tags: dict[str, Tag]) -> tuple[Frame | No
         nodes.append(step)
         tags |= {v: out if i == 0 else NOW for i, v in enumerate(node.outputs) if v}
     return Frame(nodes, tags), len(nodes)
+
+
+def newest(model: Model, nodes: list[Node]) -> list[Node]:
+    """The nodes of a whole sequence; forward layers keep no more than the newest h if that is all that is read."""
+    for layer in [n for n in nodes if n.op in CELLS and n.outputs[0] and not n.attrs["reverse"]]:
+        nodes = _newest(model, nodes, layer) or nodes
+    return nodes
+
+
+def _newest(model: Model, nodes: list[Node], layer: Node) -> list[Node] | None:
+    """None where anything but layout comes before the newest h is picked."""
+    tags, out = {layer.outputs[0]: 0}, []
+    for node in nodes:
+        read = [v for v in node.inputs if isinstance(tags.get(v), int)]
+        if node is layer:
+            node = with_attrs(node, newest=True)
+        elif read and node.op not in PICK:
+            return None
+        elif read:
+            try:
+                node, tags[node.outputs[0]] = OPS[node.op].frame(node, [tags[read[0]]], [model.shapes[read[0]]])
+            except NotStreamable:
+                return None
+        out.append(node)
+    return None if any(isinstance(tags.get(v), int) for v in model.outputs) else out

@@ -12,7 +12,8 @@ from .base import Layer
 class Recurrent(Layer):
     """inputs: x [T, 1, I], then the initial states [1, 1, H] ('' = weights h0, c0 or zeros), in the order cell.states.
 
-    outputs: every h [T, 1, 1, H], then the final states [1, 1, H].  attrs: hidden, reverse, and what the cell wants.
+    outputs: every h [T, 1, 1, H], then the final states [1, 1, H].  attrs: hidden, reverse, and what the cell wants;
+    newest: nobody asks for another h than the last one.
     """
 
     def reference(self, node, x, *initial):
@@ -99,7 +100,7 @@ class Recurrent(Layer):
     def _all_steps(self, b, node, h, steps):
         """Where h of every step goes; None if the newest h is all there is to it."""
         value, n = node.outputs[0], node.attrs["hidden"]
-        if not value or (steps == 1 and value not in b.targets and value not in b.outputs):
+        if not value or node.attrs.get("newest") or (steps == 1 and value not in b.targets and value not in b.outputs):
             return None
         return b.output(value, (steps, 1, 1, n), f"{node.name}.y", b.fmt(h))
 
