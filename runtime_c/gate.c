@@ -16,9 +16,9 @@ static void hmdc_gate(const struct hmdc_gate *k, const int16_t *a, const int16_t
                       y_t *y)
 {
     const int16_t *gate = k->gate + 128;
-    const int32_t n = k->n;
+    const int32_t n = k->n, lo = k->lo, hi = k->hi;
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = hmdc_requant(hmdc_interpolate(gate, a[i]) * b[i], k->mult, k->shift);
-        y[i] = (y_t)hmdc_clamp(add ? add[i] + v : v, k->lo, k->hi);
+        y[i] = (y_t)hmdc_bound(add ? add[i] + v : v, lo, hi, sizeof(y_t));
     }
 }

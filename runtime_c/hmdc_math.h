@@ -44,6 +44,17 @@ static inline int32_t hmdc_sat8(int32_t v)
     return v < -128 ? -128 : v > 127 ? 127 : v;
 }
 
+/* v clamped for an element of `bytes` bytes.  Bounds that are those of its type are left to hmdc_sat8 and hmdc_sat16,
+ * one instruction on some cores; where lo and hi stay the same, the question is answered in front of the loop. */
+static inline int32_t hmdc_bound(int32_t v, int32_t lo, int32_t hi, uint32_t bytes)
+{
+    if (bytes == 1 && lo == INT8_MIN && hi == INT8_MAX)
+        return hmdc_sat8(v);
+    if (bytes == 2 && lo == INT16_MIN && hi == INT16_MAX)
+        return hmdc_sat16(v);
+    return hmdc_clamp(v, lo, hi);
+}
+
 /* v * 2^-15, halves rounded up. */
 static inline int32_t hmdc_shift_round15(int32_t v)
 {

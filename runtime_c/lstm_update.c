@@ -20,16 +20,17 @@ static void hmdc_lstm_update(const struct hmdc_lstm_update *k, const int16_t *z,
 {
     const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
     const int32_t n = k->n;
-    for (int32_t j = 0; j < n; j++) {
-        const int32_t i = hmdc_interpolate(gate, z[j]);
-        const int32_t f = hmdc_interpolate(gate, z[n + j]);
-        const int32_t g = hmdc_interpolate(candidate, z[2 * n + j]);
-        const int32_t o = hmdc_interpolate(gate, z[3 * n + j]);
-        const int32_t sum = hmdc_shift_round15(f * c[j]) + hmdc_requant(i * g, k->mult_c, k->shift_c);
+    const int16_t *later = z + 2 * n;
+    for (const h_t *end = h + n; h != end; z++, later++) {
+        const int32_t i = hmdc_interpolate(gate, z[0]);
+        const int32_t f = hmdc_interpolate(gate, z[n]);
+        const int32_t g = hmdc_interpolate(candidate, later[0]);
+        const int32_t o = hmdc_interpolate(gate, later[n]);
+        const int32_t sum = hmdc_shift_round15(f * *c) + hmdc_requant(i * g, k->mult_c, k->shift_c);
         const int32_t cell = hmdc_sat16(sum);
         const int32_t t = hmdc_interpolate(output, hmdc_sat16(cell * (1 << k->c_shift)));
-        c[j] = (int16_t)cell;
         const int32_t out = hmdc_requant(o * t, k->mult_h, k->shift_h);
-        h[j] = (h_t)(sizeof(h_t) == 1 ? hmdc_sat8(out) : hmdc_sat16(out));
+        *c++ = (int16_t)cell;
+        *h++ = (h_t)(sizeof(h_t) == 1 ? hmdc_sat8(out) : hmdc_sat16(out));
     }
 }

@@ -19,18 +19,17 @@ static void hmdc_rescale(const struct hmdc_rescale *k, const x_t *x, y_t *y)
 {
     const int32_t n = k->n3, dx = k->x3, dy = k->y3, mult = k->mult, zero = k->zero, lo = k->lo, hi = k->hi;
     const int32_t unit = 1 << k->shift, offset = -k->x_zero * unit;
-    const int32_t top = sizeof(y_t) == 1 ? INT8_MAX : INT16_MAX;
-    const int32_t plain = dx == 1 && dy == 1 && lo == -top - 1 && hi == top; /* one piece, the whole range of y */
+    const int32_t flat = dx == 1 && dy == 1;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const x_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 y_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i = plain ? n : 0; i > 0; i--) {
+                for (int32_t i = flat ? n : 0; i > 0; i--) {
                     const int32_t v = hmdc_add_mulr(zero, *from++ * unit + offset, mult);
-                    *to++ = (y_t)(sizeof(y_t) == 1 ? hmdc_sat8(v) : hmdc_sat16(v));
+                    *to++ = (y_t)hmdc_bound(v, lo, hi, sizeof(y_t));
                 }
-                for (int32_t i = plain ? 0 : n; i > 0; i--, from += dx, to += dy) {
+                for (int32_t i = flat ? 0 : n; i > 0; i--, from += dx, to += dy) {
                     const int32_t v = hmdc_add_mulr(zero, *from * unit + offset, mult);
                     *to = (y_t)hmdc_clamp(v, lo, hi);
                 }

@@ -12,9 +12,9 @@ struct hmdc_settle {
 /* x: on the grid of y; add: as x, or null. */
 static void hmdc_settle(const struct hmdc_settle *k, const int32_t *x, const int32_t *add, y_t *y)
 {
-    const int32_t n = k->n;
+    const int32_t n = k->n, lo = k->lo, hi = k->hi;
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = k->zero + x[i];
-        y[i] = (y_t)hmdc_clamp(add ? add[i] + v : v, k->lo, k->hi);
+        y[i] = (y_t)hmdc_bound(add ? add[i] + v : v, lo, hi, sizeof(y_t));
     }
 }

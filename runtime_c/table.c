@@ -15,9 +15,9 @@ struct hmdc_table {
 static void hmdc_table(const struct hmdc_table *k, const x_t *x, y_t *y)
 {
     const int16_t *table = k->table + 128;
-    const int32_t n = k->n;
+    const int32_t n = k->n, lo = k->lo, hi = k->hi;
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = hmdc_requant(hmdc_interpolate(table, x[i]), k->mult, k->shift);
-        y[i] = (y_t)hmdc_clamp(k->zero + v, k->lo, k->hi);
+        y[i] = (y_t)hmdc_bound(k->zero + v, lo, hi, sizeof(y_t));
     }
 }
