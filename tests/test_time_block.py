@@ -20,7 +20,8 @@ from hmdc.verify import verify
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LSTM, CALIBRATION = EXAMPLES / "exercises_lstm.onnx", EXAMPLES / "exercises_calibration.npz"
-SEEDS = range(14)
+SEEDS = (23, 55, 10, 1, 5, 13, 18)
+CASES = [(seed, "int8") for seed in SEEDS] + [(seed, p) for seed in (23, 55, 5) for p in ("int16", "float32")]
 
 
 class Compiled:
@@ -61,8 +62,7 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray], precision: str) -> 
             assert (a[name] == want).all()
 
 
-@pytest.mark.parametrize("precision", ["int8", "int16", "float32"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("seed", "precision"), CASES)
 def test_no_bit_changes(seed, precision, tmp_path):
     proto, words = random_network(np.random.default_rng(seed))
     print(words)
@@ -76,10 +76,10 @@ def test_no_bit_changes(seed, precision, tmp_path):
 
 
 def test_networks_cover_everything():
-    words = " ".join(random_network(np.random.default_rng(seed))[1] for seed in SEEDS)
-    kinds = ["LSTM", "RNN", "linear_before_reset=0", "linear_before_reset=1"]
-    assert all(re.search(f"{d} .*{k}", words) for k in kinds for d in ("forward", "bidirectional"))
-    assert "reverse" in words and "states=input" in words
+    words = [layer for seed in SEEDS for layer in random_network(np.random.default_rng(seed))[1].split("; ")]
+    kinds = ["LSTM", "RNN", "linear_before_reset=0", "linear_before_reset=1", "states=input"]
+    for direction in ("forward", "reverse", "bidirectional"):
+        assert all(any(w.startswith(direction) and k in w for w in words) for k in kinds)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -99,7 +99,7 @@ def test_as_without(tmp_path, monkeypatch):
     same(compiled.outputs(3), compiled.outputs(None), "int8")
 
 
-@pytest.mark.parametrize("seed", [3, 10])
+@pytest.mark.parametrize("seed", [55, 10])
 def test_on_a_board(seed, tmp_path):
     net = Compiled(random_network(np.random.default_rng(seed))[0], tmp_path)
     assert net.verified(net.build(5), "host", "mps2-an386")
