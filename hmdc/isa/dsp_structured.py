@@ -105,8 +105,8 @@ class Sparse(Spmv):
 def sparse_stream(weights: np.ndarray, gaps: np.ndarray, counts: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Words of a row: its number of groups, its bias, of each group a word of 4 distances and a word of 4 weights.
 
-    weights, gaps, counts: as Spmv.packed gives them.  A row has one group at least; the last is filled up with entries of
-    no distance and no weight.
+    weights, gaps, counts: as Spmv.packed gives them.  A row has one group at least; the last is filled up with entries
+    of no distance and no weight.
     """
     words, at = [], 0
     for count, start in zip(counts.tolist(), bias.tolist()):
