@@ -77,7 +77,8 @@ class Case:
     def requant(self, bound: int, y_bits: int, rows: int = 1) -> Requant:
         """Anything that hmdc can prove for sums up to `bound`; mostly such that y is neither 0 nor saturated."""
         most = int(INT32_MAX // max(int(bound), 1)).bit_length() - 1
-        rq = Requant.of(2.0 ** (min(y_bits, 24) - 1) / max(bound, 1) * self.rng.uniform(0.1, 2, rows))
+        scale = 2.0 ** (min(y_bits, 24) - 1) / max(bound, 1) * self.rng.choice([0.1, 2, 2, 16])
+        rq = Requant.of(scale * self.rng.uniform(0.1, 1, rows))
         if rq.shift > most or self.chance(0.25):
             rq = Requant(self.values(0, INT32_MAX, rows), int(self.rng.integers(0, most, endpoint=True)))
         digits = int(self.rng.choice([1, 16, 31]))  # scales of a power of two, multipliers that fit in a halfword

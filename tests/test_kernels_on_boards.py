@@ -20,7 +20,7 @@ from hmdc.render import Renderer, state_bytes
 from hmdc.simulate import simulate
 from hmdc.target import TARGETS
 
-DRAWN, KEPT = 120, 4  # cases of a kernel and its types; cases for each way in which they are fitted
+DRAWN, KEPT = 120, 6  # cases of a kernel and its types; cases for each way in which they are fitted
 TARGET = {t.board: t for t in reversed(TARGETS.values()) if t.board}
 
 

@@ -39,8 +39,8 @@ class Fitting:
 
     def temporary(self, name: str, size: int, bits: int) -> View:
         """A buffer of the given name, which grows to the largest size asked for."""
-        size = max(size, self.buffers[name].size if name in self.buffers else 0)
-        self.buffers[name] = Buffer(name, size, Format(bits), scale=1.0)
+        most = max(size, self.buffers[name].size if name in self.buffers else 0)
+        self.buffers[name] = Buffer(name, most, Format(bits), scale=1.0)
         return View(name, 0, (size,), (1,))
 
     def operand(self, x: View, form: str, make: Callable[[View], tuple[Kernel, View]]) -> View:
