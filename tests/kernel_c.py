@@ -16,6 +16,7 @@ from hmdc import kernels as K
 from hmdc.functions import FUNCTIONS, Function
 from hmdc.isa import ISAS, fit
 from hmdc.kernels.base import Const
+from hmdc.paths import RUNTIME_C
 from hmdc.program import Block, Env, Program
 from hmdc.runtime import PORTABLE, instantiate, math_source
 
@@ -77,7 +78,8 @@ def subjects() -> list[Subject]:
             for bits in product(*legal.values()):
                 types = tuple((p, f"int{b}_t") for p, b in zip(legal, bits))
                 out.append(Subject(kernel, instance(file, types, PORTABLE)))
-        out.append(Subject(kernel, instance(f"{kernel.kernel()}_f32", (), PORTABLE)))
+        floats = [f"{file}_f32" for file in files if (RUNTIME_C / f"{file}_f32.c").exists()]
+        out += [Subject(kernel, instance(file, (), PORTABLE)) for file in floats]
     return out
 
 

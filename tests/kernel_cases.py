@@ -351,7 +351,7 @@ CASES = {
     K.GruUpdate: (gru_update, {"gru_update": {}}),
     K.Load: (load, {"load": {"y": ANY}}),
     K.LstmUpdate: (lstm_update, {"lstm_update": {"h": NARROW}}),
-    K.Matmul: (matmul, {"matmul": {"x": NARROW, "y": ANY}}),
+    K.Matmul: (matmul, {f: {"x": NARROW, "y": ANY} for f in ("matmul", "matmul_vectors")}),
     K.Mul: (mul, {"mul": {"a": NARROW, "b": NARROW, "y": NARROW}}),
     K.Rank1: (rank1, {"rank1": {"x": NARROW, "y": ANY}}),
     K.Rescale: (rescale, {"rescale": {"x": ANY, "y": NARROW}}),

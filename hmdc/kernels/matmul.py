@@ -156,6 +156,17 @@ class Matmul(Kernel):
     def vectors(self) -> int:
         return self.p * self.q
 
+    def _plain(self) -> bool:
+        """Whether x is vectors one behind the other, for the same rows and biases."""
+        return self.q == 1 and (self.bias is None or self.bias.ndim == 1)
+
+    def reuse(self) -> int:
+        return 2 if type(self) is Matmul and self._plain() else 1
+
+    def c_kernel(self, float_mode: bool) -> str:
+        several = type(self) is Matmul and self._plain() and self.p > 1
+        return ("matmul_vectors" if several else self.kernel()) + ("_f32" if float_mode else "")
+
     def weights(self) -> list[np.ndarray]:
         bias = None if self.bias is None else self.bias.astype(np.int32)
         return [self.w] + ([] if bias is None else [bias])
