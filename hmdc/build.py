@@ -12,7 +12,6 @@ from .kernels import Copy, Kernel, Load, Rescale
 from .linear import Dense
 from .program import WIDE, Block, Buffer, Format, Program, View, row_major
 
-
 LONGEST = 512  # columns whose sums stay within int32 for 16-bit inputs
 
 

@@ -49,8 +49,8 @@ def _read(kernel: str, isa: str) -> str:
 @cache
 def _helpers(isa: str) -> list[tuple[list[str], str]]:
     """(names, text) of every piece of the headers; each uses only earlier ones."""
-    own = RUNTIME_C / isa / "math.h"
-    mine = {tuple(names): text for names, text in _pieces(own)} if own.exists() else {}
+    own = sorted((RUNTIME_C / isa).glob("*.h"), key=lambda path: (path.stem != "math", path.stem))
+    mine = {tuple(names): text for path in own for names, text in _pieces(path)}
     general = [piece for header in ("hmdc_math.h", "float_math.h") for piece in _pieces(RUNTIME_C / header)]
     replaced = [(names, mine.pop(tuple(names), text)) for names, text in general]
     return replaced + [(list(names), text) for names, text in mine.items()]

@@ -80,7 +80,7 @@ class Fitting:
 
 
 def fit(program: Program, isa: Isa) -> Program:
-    """The program with the calls of that instruction set; it computes the same bits.  Float programs stay as they are."""
+    """The program with the calls of that instruction set; it computes the same bits.  Float programs stay."""
     if program.precision == "float32":
         return program
     fitting, functions = Fitting(program), {}
@@ -119,6 +119,11 @@ def _unique_names(program: Program) -> Program:
 
     functions = {name: [b.map(numbered) for b in blocks] for name, blocks in program.functions.items()}
     return replace(program, functions=functions)
+
+
+def up(n: int, multiple: int) -> int:
+    """The next multiple from n on."""
+    return -(-n // multiple) * multiple
 
 
 def become(kind: type[Kernel], call: Kernel, **changes) -> Kernel:

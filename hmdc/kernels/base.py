@@ -84,7 +84,7 @@ class Product:
     @classmethod
     def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool,
            least_step: np.ndarray | float = 0.0, gains: np.ndarray | int = 1) -> "Product":  # fmt: skip
-        """w: [rows, columns]; bias: [rows] or [p, rows, q]; x, y: quantized buffers, x with one scale or one per column.
+        """w: [rows, columns]; bias: [rows] or [p, rows, q]; x, y: quantized buffers, x with one scale or one a column.
 
         The caller proves the product.
         least_step: smallest real value that a step of a sum may have.  gains: how often each integer column counts.

@@ -8,7 +8,6 @@ from ..intmath import INT32_MAX, Requant, limits
 from ..program import Env, View
 from .base import SUM_BITS, Kernel, Product, Quantizer, clamp
 
-
 MOST_GAIN = 5
 START = 2.0**24  # sums that others go on from stay below that, however small the weights of these are
 
@@ -101,16 +100,15 @@ class Matmul(Kernel):
             q.set_reach(self.y, reach)
 
     def _with_gain(self, q: Quantizer) -> "Matmul":
-        """Where x has parts of different scales: the gain of the first that brings its weights to the range of all."""
+        """Where x has parts of different scales: the gain with which weights of a coarser first part use all bits."""
         x = q[self.x]
         if np.ndim(x.scale) == 0 or x.bits != 8:
             return self
         first = int(np.argmax(x.scale != x.scale[0]))
-        peaks = np.abs(self.w) * x.scale
-        a, b = peaks[:, :first].max(axis=1), peaks[:, first:].max(axis=1)
-        both = (a > 0) & (b > 0)
+        if not first:
+            return self
         room = INT32_MAX // (4 * 128 * 127 * first)  # see `ungained`
-        gain = np.median(np.log2(a[both] / b[both])) if both.any() and first else 0.0
+        gain = np.log2(x.scale[0] / x.scale[-1])
         return replace(self, gained=first, gain=int(np.clip(np.round(gain), 0, min(MOST_GAIN, np.log2(room)))))
 
     def quantize(self, q: Quantizer) -> list[Kernel]:

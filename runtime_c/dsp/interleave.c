@@ -1,5 +1,5 @@
 /* Vectors in 16 bits, three side by side: y[p / 3, k / 2, p % 3, k % 2] = x[p, k], with zeros after the last vector and
- * up to a multiple of 4 columns.  numpy: hmdc/isa/dsp.py */
+ * up to a multiple of 4 columns.  numpy: hmdc/isa/dsp/operands.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #endif

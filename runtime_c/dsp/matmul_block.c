@@ -1,7 +1,7 @@
 /* y[p,r] = requant_r(bias[r] + sum_k w[r,k] x[p,k]), three vectors for each read of the weights.
- * numpy: hmdc/isa/dsp.py */
+ * numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "pairs.h"
 #endif
 
 struct hmdc_matmul_block {

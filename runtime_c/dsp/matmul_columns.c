@@ -1,6 +1,6 @@
-/* y[r,j] = sat16(requant(bias[r,j] + sum_k w[r,k] x[j,k])) for k < 8, j < 2.  numpy: hmdc/isa/dsp.py */
+/* y[r,j] = sat16(requant(bias[r,j] + sum_k w[r,k] x[j,k])) for k < 8, j < 2.  numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "halves.h"
 #endif
 
 struct hmdc_matmul_columns {

@@ -1,7 +1,7 @@
 /* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
- * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp.py */
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "pairs.h"
 #endif
 
 struct hmdc_matmul_gates {

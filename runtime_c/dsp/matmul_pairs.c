@@ -1,6 +1,6 @@
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp.py */
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "pairs.h"
 #define y_t int8_t
 #endif
 

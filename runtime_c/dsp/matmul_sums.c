@@ -1,6 +1,6 @@
-/* y[r] = requant_r(bias[r] + sum_k w[r,k] x[k]).  numpy: hmdc/isa/dsp.py */
+/* y[r] = requant_r(bias[r] + sum_k w[r,k] x[k]).  numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "pairs.h"
 #endif
 
 struct hmdc_matmul_sums {

@@ -1,6 +1,6 @@
-/* y[r] = clamp(zero + add[r] + requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/dsp.py */
+/* y[r] = clamp(zero + add[r] + requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/dsp/products.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "halves.h"
 #define y_t int8_t
 #endif
 

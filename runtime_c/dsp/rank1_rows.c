@@ -1,7 +1,7 @@
 /* t = sat16(requant(c . x1), requant(e . x2));  y[r] = sat16(requant(bias[r] + b[r] t[0] + d[r] t[1])).
- * numpy: hmdc/isa/dsp_structured.py */
+ * numpy: hmdc/isa/dsp/structured.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "structured.h"
 #endif
 
 struct hmdc_rank1_rows {

@@ -1,8 +1,8 @@
 /* t = sat16(requant(c . x1), requant(e . x2));
  * y[r] = clamp(zero + add[r] + requant(bias[r] + b[r] t[0] + d[r] t[1])).
- * numpy: hmdc/isa/dsp_structured.py */
+ * numpy: hmdc/isa/dsp/structured.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "structured.h"
 #define y_t int8_t
 #endif
 

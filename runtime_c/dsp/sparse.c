@@ -1,7 +1,7 @@
 /* y[r] = clamp(zero + add[r] + requant_r(bias[r] + sum over kept w[r,k] x[k])), x of 8 bits.
- * numpy: hmdc/isa/dsp_structured.py */
+ * numpy: hmdc/isa/dsp/structured.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "structured.h"
 #define y_t int8_t
 #endif
 

@@ -1,7 +1,7 @@
 /* y[r] = clamp(zero + add[r] + requant_r(bias[r] + sum over kept blocks w[r,k] x[k])), in tiles of 4 rows x 4 columns.
- * numpy: hmdc/isa/dsp_structured.py */
+ * numpy: hmdc/isa/dsp/structured.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "structured.h"
 #define y_t int8_t
 #endif
 

@@ -1,4 +1,4 @@
-/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp.py */
+/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp/operands.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #define x_t int8_t
@@ -17,6 +17,10 @@ static void hmdc_widen(const struct hmdc_widen *c, const x_t *x, int16_t *y)
         for (int32_t j = 0; j < q; j++) {
             const x_t *from = x + j;
             int32_t k = n;
+#if HMDC_ASM
+            for (; sizeof(x_t) == 1 && q == 1 && k >= 4; k -= 4, from += 4, y += 4)
+                hmdc_widen4(from, y);
+#endif
             for (; k >= 4; k -= 4) {
                 const int32_t a = from[0], b = from[q], d = from[2 * q], e = from[3 * q];
                 y[0] = (int16_t)a;

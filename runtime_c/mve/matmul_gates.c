@@ -1,6 +1,6 @@
 /* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])).  numpy: hmdc/isa/mve.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "quads.h"
 #endif
 
 struct hmdc_matmul_gates {

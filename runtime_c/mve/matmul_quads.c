@@ -1,6 +1,6 @@
 /* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/mve.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "quads.h"
 #define x_t int8_t
 #define y_t int8_t
 #endif

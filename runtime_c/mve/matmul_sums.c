@@ -1,6 +1,6 @@
 /* y[r] = requant_r(start[r] + sum_k w[r,k] x[k]).  numpy: hmdc/isa/mve.py */
 #ifndef HMDC_GENERATED
-#include "math.h"
+#include "quads.h"
 #endif
 
 struct hmdc_matmul_sums {

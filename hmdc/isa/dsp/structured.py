@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from ..intmath import limits
-from ..kernels import BlockSpmv, Kernel, Rank1, Spmv
-from ..program import Env, View
-from .base import Fitting, become
-from .dsp import EXACT, Widen, pairs, up
+from ...intmath import limits
+from ...kernels import BlockSpmv, Kernel, Rank1, Spmv
+from ...program import Env, View
+from ..base import Fitting, become, up
+from .operands import Widen
+from .products import EXACT, pairs
 
 
 def wide_vector(f: Fitting, x: View) -> View:

@@ -1,4 +1,4 @@
-"""Cortex-M4, M7, M33: dual 16-bit multiply-accumulate (SMLAD).
+"""Dense products.
 
 Two rows of weights share a halfword, h = 256 w1 + w0: SMLAD sums h x, SMLAD of the sign-extended low bytes sums w0 x,
 and their difference is 256 times the sum of w1 x.  Exact while that sum stays below 2^23.
@@ -8,66 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..intmath import limits
-from ..kernels import Kernel, Matmul
-from ..program import Env, View
-from .base import Fitting, Isa, become
+from ...intmath import limits
+from ...kernels import Kernel, Matmul
+from ...program import Env, View
+from ..base import Fitting, become, up
+from .operands import BLOCK, interleaved, widened
 
-LARGEST = 4096  # values of an operand that is copied
 EXACT = 1 << 23  # bound of every sum that can be told apart from the one it shares a register with
-BLOCK = 3  # vectors that share a read of the weights
-
-
-def up(n: int, multiple: int) -> int:
-    return -(-n // multiple) * multiple
-
-
-@dataclass(frozen=True)
-class Widen(Kernel):
-    """y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4    C: runtime_c/dsp/widen.c
-
-    The first `gained` of k count 2**gain times; then p = q = 1.
-    """
-
-    x: View
-    y: View
-    p: int
-    k: int
-    q: int
-    gained: int = 0
-    gain: int = 0
-
-    FILE = "widen"
-    TYPES = ("x",)
-
-    def run(self, env: Env) -> None:
-        x = env.view(self.x).reshape(-1, self.p, self.k, self.q).swapaxes(2, 3)
-        x = x * np.where(np.arange(self.k) < self.gained, 1 << self.gain, 1)
-        env.put(self.y, np.pad(x, [(0, 0)] * 3 + [(0, up(self.k, 4) - self.k)]))
-
-    def fields(self) -> dict:
-        return {"p": self.p, "k": self.k, "q": self.q, "gained": self.gained, "gain": self.gain}
-
-
-@dataclass(frozen=True)
-class Interleave(Kernel):
-    """y[p / 3, k / 2, p % 3, k % 2] = int8 x[p, k], filled up with zeros         C: runtime_c/dsp/interleave.c"""
-
-    x: View
-    y: View
-    p: int
-    k: int
-
-    FILE = "interleave"
-    TYPES = ()
-
-    def run(self, env: Env) -> None:
-        x = env.view(self.x).reshape(-1, self.p, self.k)
-        x = np.pad(x, [(0, 0), (0, -self.p % BLOCK), (0, -self.k % 4)])
-        env.put(self.y, x.reshape(len(x), -1, BLOCK, x.shape[2] // 2, 2).swapaxes(2, 3))
-
-    def fields(self) -> dict:
-        return {"p": self.p, "k": self.k}
 
 
 class Widened(Matmul):
@@ -122,8 +69,9 @@ class MatmulPairs(Widened):
         one = self.rq.mult.size == 1
         mult = np.resize(self.rq.mult, 4) if one else self.multipliers()
         return {"weights": pairs(self.w), "bias": self.starts(4), "mult": mult.astype(np.int32),
-                "mult_step": -16 if one else 0, "shift": self.rq.shift, "bias_each": self.bias_each, "p": self.p, "q": self.q, "rows": rows,
-                "columns": up(columns, 4), "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
+                "mult_step": -16 if one else 0, "shift": self.rq.shift, "bias_each": self.bias_each,
+                "p": self.p, "q": self.q, "rows": rows, "columns": up(columns, 4),
+                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
 
 
 class MatmulSums(Widened):
@@ -252,37 +200,6 @@ class MatmulColumns(Widened):
         return {"rows": stream.ravel(), "words": stream.size, "mult": int(self.rq.mult[0])}
 
 
-def widened(f: Fitting, call: Matmul) -> View | None:
-    """The operand of a product in 16 bits, its columns side by side; None if that takes too much memory."""
-    k, gain = call.w.shape[1], (call.gained, call.gain) if call.gain else (0, 0)
-    size = call.p * call.q * up(k, 4)
-    temporary = f.buffers[call.x.buf].role == "temp"
-    if f.bits(call.x) == 16 and call.q == 1 and k % 4 == call.x.offset % 2 == 0 and temporary:
-        return call.x  # it is what a copy would be: temporaries are aligned
-    if size > LARGEST:
-        return None
-
-    def make(x: View) -> tuple[Kernel, View]:
-        name = f.operand_name(x, form.replace(" ", "_"))
-        y = f.temporary(name, size, 16)
-        return Widen(name, x, y, call.p, k, call.q, *gain), y
-
-    form = f"wide {call.p} {call.q}" + (f" {gain[0]} {gain[1]}" if call.gain else "")
-    return f.operand(call.x, form, make)
-
-
-def interleaved(f: Fitting, call: Matmul) -> View:
-    """The operand of a product of several vectors in 16 bits."""
-    k = call.w.shape[1]
-
-    def make(x: View) -> tuple[Kernel, View]:
-        name = f.operand_name(x, f"side{call.p}")
-        y = f.temporary(name, up(call.p, BLOCK) * up(k, 4), 16)
-        return Interleave(name, x, y, call.p, k), y
-
-    return f.operand(call.x, f"side {call.p}", make)
-
-
 def whole_range(f: Fitting, call: Matmul) -> bool:
     """Whether y is int16, saturates only there, and is nothing but the requantized sums."""
     bounds = (call.zero, call.lo, call.hi) == (0, *limits(16))
@@ -315,9 +232,3 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     if vector and plain_sums(f, call):
         return [become(MatmulSums, call, x=x)]
     return [become(MatmulPairs, call, x=x)]
-
-
-from . import dsp_structured  # noqa: E402  its products read the operands above
-
-VARIANTS = {Matmul: matmul, **dsp_structured.VARIANTS}
-DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS, gains=True)
