@@ -1,15 +1,93 @@
 """Cortex-M0, M0+: a multiplication to 32 bits, no saturation, eight low registers.
 
-Products are as on Cortex-M3.  What is scaled by a power of two, or by a multiplier of 16 bits, is spared the product
-of 64 bits.
+Products take 8 rows in a pass.  A weight is stored + 128 as an unsigned byte, which this core loads without computing
+an address or extending a sign; x is a word, so that any gain fits, and with it comes what takes the 128 away again.
+What is scaled by a power of two, or by a multiplier of 16 bits, is spared the product of 64 bits.
 """
+
+from dataclasses import dataclass
+
+import numpy as np
 
 from ..intmath import Requant
 from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul
+from ..program import Env, View
 from .base import Fitting, Isa, become
-from .v7m import matmul
+from .v7m import Gates, General, Grouped, Sums, grouped, wrap
 
 MOST = 30  # bits of |v| that is scaled; shifted to the right by no more, its rounding does not leave int32 either
+
+
+@dataclass(frozen=True)
+class Words(Kernel):
+    """y[p, q] = -128 sum_k x[p, k, q] modulo 2^32, then x[p, :, q]                       C: runtime_c/v6m/words.c
+
+    The first `gained` of k count 2**gain times.
+    """
+
+    x: View
+    y: View
+    p: int
+    columns: int
+    q: int
+    gained: int = 0
+    gain: int = 0
+
+    FILE = "words"
+    TYPES = ()
+
+    def run(self, env: Env) -> None:
+        x = env.view(self.x).reshape(-1, self.p, self.columns, self.q).swapaxes(2, 3)
+        x = x * np.where(np.arange(self.columns) < self.gained, 1 << self.gain, 1)
+        env.put(self.y, np.concatenate([wrap(-128 * x.sum(axis=-1, keepdims=True)), x], -1))
+
+    def fields(self) -> dict:
+        return {"p": self.p, "columns": self.columns, "q": self.q, "gained": self.gained, "gain": self.gain}
+
+
+class Worded(Grouped):
+    """A product that reads x as Words leaves it."""
+
+    GROUP = 8
+
+    def operand(self, env: Env) -> np.ndarray:
+        return env.view(self.x).reshape(-1, self.p, self.q, 1 + self.w.shape[1])[..., 1:].swapaxes(2, 3)
+
+    def weights_in_groups(self) -> np.ndarray:
+        """The 8 rows of a column, then those of the next."""
+        full = np.pad(self.w.astype(np.int64), [(0, -len(self.w) % 8), (0, 0)]) + 128
+        groups = full.reshape(len(full) // 8, 8, -1).swapaxes(1, 2)
+        return np.ascontiguousarray(groups.astype(np.uint8)).reshape(len(groups), -1)
+
+
+class MatmulWords(Worded, General):
+    """Any y.                                                                     C: runtime_c/v6m/matmul_words.c"""
+
+    FILE = "matmul_words"
+
+
+class MatmulSums(MatmulWords, Sums):
+    """Partial sums.                                                              C: runtime_c/v6m/matmul_words.c"""
+
+
+class MatmulGates(Worded, Gates):
+    """The gates of a cell.                                                       C: runtime_c/v6m/matmul_gates.c"""
+
+
+def words(f: Fitting, call: Matmul) -> View:
+    columns, gain = call.w.shape[1], (call.gained, call.gain) if call.gain else (0, 0)
+
+    def make(x: View) -> tuple[Kernel, View]:
+        name = f.operand_name(x, form.replace(" ", "_"))
+        y = f.temporary(name, call.p * call.q * (1 + columns), 32)
+        return Words(name, x, y, call.p, columns, call.q, *gain), y
+
+    form = f"words{f' {call.q}' if call.q > 1 else ''}{f' gain{gain[0]} {gain[1]}' if call.gain else ''}"
+    return f.operand(call.x, f"{form} {call.p}", make)
+
+
+def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
+    return grouped(f, call, words, (MatmulWords, MatmulSums, MatmulGates)) if f.bits(call.x) == 8 else None
 
 
 def halvings(rq: Requant) -> int | None:
@@ -61,7 +139,8 @@ def gru_update(_: Fitting, call: GruUpdate) -> list[Kernel] | None:
 
 V6M = Isa(
     "v6m",
-    "Armv6-M: cross multiplication",
+    "Armv6-M: products of bytes, 8 rows a pass",
     "defined(__ARM_ARCH_6M__)",
     {Matmul: matmul, LstmUpdate: lstm_update, GruUpdate: gru_update},
+    gains=True,
 )

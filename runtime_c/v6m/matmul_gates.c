@@ -1,41 +1,36 @@
 /* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
- * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/v7m.py */
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/v6m.py */
 #ifndef HMDC_GENERATED
 #include "math.h"
 #endif
 
 struct hmdc_matmul_gates {
-    const uint32_t *weights; /* groups of 4 rows, see hmdc_products */
-    const int32_t *bias;     /* [rows], or null where there is a start */
-    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    const uint8_t *weights; /* groups of 8 rows, see hmdc_rows: those of x, then those of h */
+    const int32_t *bias;    /* [rows], or null where there is a start */
+    const int32_t *mult;    /* groups of 8 rows: from x to the sums of h, if there is h; from the sums to y */
     int32_t x_shift;
     int32_t rows, columns, h_columns; /* columns: of x and h */
 };
 
-/* x and h, or null: from hmdc_cross; start: [rows], in place of the bias, or null. */
+/* x and h, or null: from hmdc_words; start: [rows], in place of the bias, or null. */
 static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int32_t *x, const int32_t *h,
                               const int32_t *start, int16_t *y)
 {
-    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
-    const struct hmdc_quads operands[2] = {
-        hmdc_quads_of(x, k->columns),
-        hmdc_quads_of(h ? h : x, h ? k->h_columns : k->columns),
-    };
-    struct hmdc_products p = {
-        operands, operands + (h ? 1 : 0), y, y + whole, k->weights, start ? start : k->bias, k->mult, k->x_shift,
-    };
-    if (whole > 0)
-        hmdc_products_groups(&p);
-    if (rest > 0) {
-        int32_t first[4] = {0, 0, 0, 0};
-        int16_t last[4];
-        for (int32_t i = 0; i < rest; i++)
-            first[i] = p.start[i];
-        p.start = first;
-        p.y = last;
-        p.y_end = last + 4;
-        hmdc_products_groups(&p);
-        for (int32_t i = 0; i < rest; i++)
-            y[whole + i] = last[i];
+    const int32_t *from = start ? start : k->bias, *mult = k->mult;
+    const uint8_t *w = k->weights;
+    int32_t sum[8] = {0};
+    for (int32_t left = k->rows; left > 0; left -= 8, mult += 8) {
+        const int32_t n = left < 8 ? left : 8;
+        for (int32_t i = 0; i < n; i++)
+            sum[i] = *from++;
+        w = hmdc_rows(w, x, x + 1 + k->columns, sum);
+        if (h) {
+            for (int32_t i = 0; i < n; i++)
+                sum[i] = hmdc_mulr(sum[i] * (1 << k->x_shift), mult[i]);
+            mult += 8;
+            w = hmdc_rows(w, h, h + 1 + k->h_columns, sum);
+        }
+        for (int32_t i = 0; i < n; i++)
+            *y++ = (int16_t)hmdc_sat16(hmdc_mulr(sum[i], mult[i]));
     }
 }

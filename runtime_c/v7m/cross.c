@@ -9,12 +9,19 @@ struct hmdc_cross {
 
 static void hmdc_cross(const struct hmdc_cross *k, const int8_t *x, int32_t *y)
 {
-    const int32_t columns = k->columns, q = k->q, words = 1 + ((columns + 3) & ~3);
-    for (int32_t p = 0; p < k->p; p++) {
+    const int32_t columns = k->columns, q = k->q;
+    for (int32_t p = 0; p < k->p; p++, x += columns * q) {
         for (int32_t j = 0; j < q; j++) {
-            hmdc_operand(x + j, columns, q, y);
-            y += words;
+            const int8_t *from = x + j;
+            for (int32_t left = columns; left > 0; left -= 2, from += 2 * q, y += 2) {
+                const int32_t x0 = from[0], x1 = left > 1 ? from[q] : 0;
+                y[0] = (int32_t)((uint32_t)x1 + ((uint32_t)x0 << 16));
+                y[1] = (int32_t)((uint32_t)(0x8000 - 128 * x1) - ((uint32_t)(x0 + x1) << 23));
+            }
+            if (((columns + 1) & 2) != 0) { /* half of the last 4 columns */
+                *y++ = 0;
+                *y++ = 0x8000;
+            }
         }
-        x += columns * q;
     }
 }

@@ -17,12 +17,18 @@ static void hmdc_matmul_gates(const struct hmdc_matmul_gates *k, const int32_t *
                               const int32_t *start, int16_t *y)
 {
     const int32_t whole = k->rows & ~3, rest = k->rows & 3;
-    const struct hmdc_quads operands[2] = {
-        hmdc_quads_of(x, k->columns),
-        hmdc_quads_of(h ? h : x, h ? k->h_columns : k->columns),
-    };
+    const int32_t *x_end = x + ((k->columns + 3) & ~3), *h_end = h ? h + ((k->h_columns + 3) & ~3) : x_end;
     struct hmdc_products p = {
-        operands, operands + (h ? 1 : 0), y, y + whole, k->weights, start ? start : k->bias, k->mult, k->x_shift,
+        .x = x,
+        .x_end = x_end,
+        .h = h ? h : x,
+        .h_end = h_end,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
     };
     if (whole > 0)
         hmdc_products_groups(&p);
