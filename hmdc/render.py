@@ -157,9 +157,11 @@ class Renderer:
         self.kernels[function] = text.replace("static void", f"{self.prefix.upper()}_KERNEL void")
         name = self.idents.fresh(call.name)
         fields = [(f, self._value(call, name, f, v)) for f, v in call.fields().items()]
-        self.descriptors.append((function, name, fields))
+        same = next((n for f, n, known in self.descriptors if (f, known) == (function, fields)), None)
+        if same is None:  # calls of the same constants share them
+            self.descriptors.append((function, name, fields))
         pointers = ["NULL" if v is None else self.pointer(v, counters) for v in views.values()]
-        return f"{function}(&{name}, {', '.join(pointers)});"
+        return f"{function}(&{same or name}, {', '.join(pointers)});"
 
     def _value(self, call: Kernel, name: str, field: str, value) -> str:
         if value is None:
