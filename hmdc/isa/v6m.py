@@ -15,6 +15,7 @@ from ..program import Env, View
 from .base import Fitting, Isa, become
 from .v7m import Gates, General, Grouped, Sums, grouped, wrap
 
+FEW = 4  # fewer rows take less time one by one
 MOST = 30  # bits of |v| that is scaled; shifted to the right by no more, its rounding does not leave int32 either
 
 
@@ -87,7 +88,9 @@ def words(f: Fitting, call: Matmul) -> View:
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
-    return grouped(f, call, words, (MatmulWords, MatmulSums, MatmulGates)) if f.bits(call.x) == 8 else None
+    if f.bits(call.x) != 8 or (len(call.w) < FEW and not call.gain):
+        return None
+    return grouped(f, call, words, (MatmulWords, MatmulSums, MatmulGates))
 
 
 def halvings(rq: Requant) -> int | None:

@@ -199,6 +199,8 @@ def grouped(
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
+    if len(call.w) == 1:
+        return None  # the portable C takes less time than a group
     if f.bits(call.x) != 8 or call.w.min(initial=0) < -127 or call.w.shape[1] > MOST_COLUMNS:
         return None
     return grouped(f, call, crossed, (MatmulCross, MatmulSums, MatmulGates))

@@ -62,6 +62,14 @@ static inline int32_t hmdc_scale16(int32_t v, int32_t mult, int32_t down)
     return ((v >> 16) * mult + low + (1 << (down - 1))) >> down;
 }
 
+/* The products of 8 rows with one operand. */
+struct hmdc_rows {
+    const uint8_t *weights;   /* 8 for each column, each + 128 */
+    const int32_t *x, *x_end; /* -128 times the sum of all values modulo 2^32, then these */
+    const int32_t *start;     /* 8: where the sums start */
+    int32_t sum[8];
+};
+
 #if HMDC_ASM
 /* The weights of one column at r0 + at: 8 products by 25 instructions.  r1: operand, r4-r11: sums */
 #define HMDC_ROWS_LOW(at, sum) \
@@ -78,13 +86,9 @@ static inline int32_t hmdc_scale16(int32_t v, int32_t mult, int32_t down)
     HMDC_ROWS_LOW(at "+6", "r6") HMDC_ROWS_LOW(at "+7", "r7")
 #endif
 
-/* Adds the products of 8 rows to their sums.  w: 8 weights for each column, each + 128; x: -128 times the sum of all
- * values modulo 2^32, then these, until x_end.  Returns the end of the weights. */
+/* p->sum[] = p->start[] + the products.  p->weights moves on. */
 #if HMDC_ASM
-__attribute__((naked, noinline)) static const uint8_t *hmdc_rows(__attribute__((unused)) const uint8_t *w,
-                                                                 __attribute__((unused)) const int32_t *x,
-                                                                 __attribute__((unused)) const int32_t *x_end,
-                                                                 __attribute__((unused)) int32_t sum[8])
+__attribute__((naked, noinline)) static void hmdc_rows_add(__attribute__((unused)) struct hmdc_rows *p)
 {
     __asm__ volatile(
         ".syntax unified\n"
@@ -93,7 +97,8 @@ __attribute__((naked, noinline)) static const uint8_t *hmdc_rows(__attribute__((
         "mov r5, r9\n"
         "mov r6, r10\n"
         "mov r7, r11\n"
-        "push {r3-r7}\n" /* sum, then r8-r11 */
+        "push {r0, r4-r7}\n" /* p, then r8-r11 */
+        "ldmia r0, {r0-r3}\n"
         "mov lr, r2\n"
         "ldmia r3!, {r4-r7}\n"
         "mov r8, r4\n"
@@ -126,6 +131,8 @@ __attribute__((naked, noinline)) static const uint8_t *hmdc_rows(__attribute__((
         "4: cmp r1, lr\n"
         "bne 3b\n" /* reaches 256 bytes */
         "pop {r3}\n"
+        "stmia r3!, {r0}\n"
+        "adds r3, #12\n"
         "mov r1, r8\n"
         "mov r2, r9\n"
         "stmia r3!, {r1, r2}\n"
@@ -141,18 +148,17 @@ __attribute__((naked, noinline)) static const uint8_t *hmdc_rows(__attribute__((
         "pop {r4-r7, pc}\n");
 }
 #else
-static const uint8_t *hmdc_rows(const uint8_t *w, const int32_t *x, const int32_t *x_end, int32_t sum[8])
+static void hmdc_rows_add(struct hmdc_rows *p)
 {
-    uint32_t s[8];
+    uint32_t sum[8];
     for (int32_t i = 0; i < 8; i++)
-        s[i] = (uint32_t)sum[i] + (uint32_t)*x;
-    while (++x != x_end) {
+        sum[i] = (uint32_t)p->start[i] + (uint32_t)*p->x;
+    for (const int32_t *x = p->x + 1; x != p->x_end; x++) {
         for (int32_t i = 0; i < 8; i++)
-            s[i] += *w++ * (uint32_t)*x;
+            sum[i] += *p->weights++ * (uint32_t)*x;
     }
     for (int32_t i = 0; i < 8; i++)
-        sum[i] = (int32_t)s[i];
-    return w;
+        p->sum[i] = (int32_t)sum[i];
 }
 #endif
 

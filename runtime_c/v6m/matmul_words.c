@@ -18,26 +18,19 @@ struct hmdc_matmul_words {
 static void hmdc_matmul_words(const struct hmdc_matmul_words *k, const int32_t *x, const int32_t *start,
                               const int32_t *add, y_t *y)
 {
-    const int32_t rows = k->rows, q = k->q, scale = 1 << k->shift, zero = k->zero, lo = k->lo, hi = k->hi;
-    const int32_t *bias = k->bias;
-    for (int32_t p = 0; p < k->p; p++) {
-        for (int32_t j = 0; j < q; j++) {
-            const int32_t *x_end = x + 1 + k->columns, *mult = k->mult;
-            const uint8_t *w = k->weights;
-            int32_t at = p * rows * q + j;
-            for (int32_t r = 0; r < rows; r += 8) {
-                int32_t sum[8];
-                for (int32_t i = 0; i < 8; i++)
-                    sum[i] = bias[r + i];
-                w = hmdc_rows(w, x, x_end, sum);
-                for (int32_t i = 0; i < 8 && r + i < rows; i++, at += q, mult += k->mult_step) {
-                    const int32_t s = start ? start[r + i] + sum[i] : sum[i];
-                    const int32_t v = zero + hmdc_mulr(s * scale, *mult);
-                    y[at] = (y_t)hmdc_clamp(add ? add[at] + v : v, lo, hi);
-                }
+    const int32_t rows = k->rows, q = k->q, words = 1 + k->columns, scale = 1 << k->shift;
+    const int32_t zero = k->zero, lo = k->lo, hi = k->hi;
+    for (int32_t i = 0; i < k->p * q; i++, x += words) {
+        const int32_t *bias = k->bias + (k->bias_each ? i * ((rows + 7) & ~7) : 0), *mult = k->mult;
+        struct hmdc_rows p = {k->weights, x, x + words, bias, {0}};
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; p.start += 8) {
+            hmdc_rows_add(&p);
+            for (int32_t t = 0; t < 8 && r < rows; t++, r++, at += q, mult += k->mult_step) {
+                const int32_t s = start ? start[r] + p.sum[t] : p.sum[t];
+                const int32_t v = zero + hmdc_mulr(s * scale, *mult);
+                y[at] = (y_t)hmdc_clamp(add ? add[at] + v : v, lo, hi);
             }
-            bias += k->bias_each ? (rows + 7) & ~7 : 0;
-            x = x_end;
         }
     }
 }
