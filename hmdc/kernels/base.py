@@ -28,6 +28,7 @@ class Quantizer:
     def __init__(self, program: Program, buffers: dict[str, Buffer]):
         self.program, self.buffers = program, buffers
         self.peaks: dict[str, int] = {}  # buffers of int32 sums -> proven bound
+        self.wishes: dict[str, list[float]] = {}  # buffer of two parts -> log2 of the gain its products want
         self._reach: dict[str, np.ndarray] = {}
 
     def __getitem__(self, v: View) -> Buffer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..intmath import INT32_MAX, Requant, limits
-from ..program import Env, View
+from ..program import Buffer, Env, View
 from .base import SUM_BITS, Kernel, Product, Quantizer, clamp
 
 MOST_GAIN = 5
@@ -91,6 +91,8 @@ class Matmul(Kernel):
         return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least, gains)
 
     def announce(self, q: Quantizer) -> None:
+        if (wish := self._wish(q)) is not None:
+            q.wishes.setdefault(self.x.buf, []).append(wish)
         if self.start is not None:
             q.regrid(self.start, self._product(q).step)
         elif q[self.y].bits == 32 and self.q == 1:
@@ -99,17 +101,32 @@ class Matmul(Kernel):
             reach = (np.abs(self.w) * peak).sum(axis=1) + (0 if self.bias is None else np.abs(self.biases()).max())
             q.set_reach(self.y, reach)
 
-    def _with_gain(self, q: Quantizer) -> "Matmul":
-        """Where x has parts of different scales: the gain with which weights of a coarser first part use all bits."""
+    def _wish(self, q: Quantizer) -> float | None:
+        """Where x has parts of different scales: log2 of the gain with which weights of both use all their bits."""
         x = q[self.x]
-        if np.ndim(x.scale) == 0 or x.bits != 8:
+        if np.ndim(x.scale) == 0 or x.bits != 8 or self.start is not None:
+            return None
+        first = self._first(x)
+        peaks = np.abs(self.w) * x.scale
+        a, b = peaks[:, :first].max(axis=1, initial=0), peaks[:, first:].max(axis=1)
+        both = (a > 0) & (b > 0)
+        return float(np.median(np.log2(a[both] / b[both]))) if both.any() else None
+
+    @staticmethod
+    def _first(x: Buffer) -> int:
+        """Columns of the first part."""
+        return int(np.argmax(x.scale != x.scale[0]))
+
+    def _with_gain(self, q: Quantizer) -> "Matmul":
+        """All products of one x agree on a gain, so that it is prepared once."""
+        wishes = q.wishes.get(self.x.buf)
+        if self._wish(q) is None or not wishes:
             return self
-        first = int(np.argmax(x.scale != x.scale[0]))
-        if not first:
-            return self
+        first = self._first(q[self.x])
         room = INT32_MAX // (4 * 128 * 127 * first)  # see `ungained`
-        gain = np.log2(x.scale[0] / x.scale[-1])
-        return replace(self, gained=first, gain=int(np.clip(np.round(gain), 0, min(MOST_GAIN, np.log2(room)))))
+        return replace(
+            self, gained=first, gain=int(np.clip(np.round(np.median(wishes)), 0, min(MOST_GAIN, np.log2(room))))
+        )
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
         if self.start is None and (gained := self._with_gain(q)).gain != self.gain:
