@@ -36,7 +36,7 @@ from hmdc.program import Buffer, Env, Format, Program, View, row_major
 from hmdc.runtime import PORTABLE
 from hmdc.target import TARGETS
 
-ROUNDS = 200
+ROUNDS = 120
 FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror"]
 every_isa = pytest.mark.parametrize("isa", ISAS, scope="module")
 
