@@ -63,14 +63,15 @@ class Fitting:
         self.emitted.append(call)
 
     def take(self, kind: type[Kernel], y: View) -> Kernel | None:
-        """Withdraw the call of that kind which wrote y, if no call since then used the buffer."""
+        """Withdraw the call of that kind which wrote y, if it may as well come now: nobody used y or wrote x since."""
+        written = set()
         for i, call in reversed(list(enumerate(self.emitted))):
             if isinstance(call, Block):
                 return None
             if any(v.buf == y.buf for v in call.reads() + call.writes()):
-                if not isinstance(call, kind) or call.y != y:
-                    return None
-                return self.emitted.pop(i)
+                late = any(v.buf in written for v in call.reads())
+                return self.emitted.pop(i) if isinstance(call, kind) and call.y == y and not late else None
+            written |= {v.buf for v in call.writes()}
         return None
 
     def start(self, calls: list) -> list:
