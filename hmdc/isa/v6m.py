@@ -5,7 +5,7 @@ an address or extending a sign; x is a word, so that any gain fits, and with it 
 What is scaled by a power of two, or by a multiplier of 16 bits, is spared the product of 64 bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ..intmath import Requant
 from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul
 from ..program import Env, View
 from .base import Fitting, Isa, become
-from .v7m import Gates, General, Grouped, Sums, grouped, wrap
+from .v7m import Gates, General, Grouped, Sums, flat, grouped, wrap
 
 FEW = 4  # fewer rows take less time one by one
 MOST = 30  # bits of |v| that is scaled; shifted to the right by no more, its rounding does not leave int32 either
@@ -88,9 +88,26 @@ def words(f: Fitting, call: Matmul) -> View:
 
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
-    if f.bits(call.x) != 8 or (len(call.w) < FEW and not call.gain):
+    rows = len(call.w)
+    if f.bits(call.x) != 8 or (rows < FEW and not call.gain):
         return None
+    whole = rows // 8 * 8
+    if (
+        0 < rows - whole < FEW < whole
+        and call.p == call.q == 1
+        and not (call.start or call.gain)
+        and f.bits(call.y) < 32
+    ):
+        return [*matmul(f, part(call, 0, whole)), part(call, whole, rows)]
     return grouped(f, call, words, (MatmulWords, MatmulSums, MatmulGates))
+
+
+def part(call: Matmul, first: int, last: int) -> Matmul:
+    """Some rows of a product with one vector."""
+    rq, bias = call.rq, None if call.bias is None else call.bias.ravel()[first:last]
+    y, add = (v and flat(v).slice(0, first, last) for v in (call.y, call.add))
+    rq = rq if rq.mult.size == 1 else Requant(rq.mult[first:last], rq.shift)
+    return replace(call, y=y, w=call.w[first:last], bias=bias, add=add, rq=rq)
 
 
 def halvings(rq: Requant) -> int | None:

@@ -17,8 +17,7 @@ import numpy as np
 from ..intmath import limits
 from ..kernels import Kernel, Matmul
 from ..program import Env, View
-from .base import Fitting, Isa, become
-from .dsp import up
+from .base import Fitting, Isa, become, up
 
 ORDER = (0, 2, 1, 3)  # column -> its byte in a word, and the other way round
 MOST_COLUMNS = 4096  # the loop counts 16 columns at a time in 8 bits
