@@ -375,7 +375,8 @@ def targets(json_file) -> None:
     \b
     hmdc targets
     """
-    rows = [{"target": t.name, "core": t.core, "kernels": t.isa.kernels, "board": t.board} for t in TARGETS.values()]
+    rows = [{"target": t.name, "core": t.core, "instructions": t.isa.instructions, "kernels": t.isa.kernels,
+             "board": t.board} for t in TARGETS.values()]  # fmt: skip
     write_json(json_file, rows)
     say(table("targets", rows))
 

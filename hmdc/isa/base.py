@@ -1,6 +1,6 @@
 """What an instruction set is, and how an integer Program is fitted to one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 from ..kernels import Kernel, Matmul
@@ -13,11 +13,12 @@ Variant = Callable[["Fitting", Kernel], list[Kernel] | None]
 class Isa:
     """name: folder of runtime_c whose files take the place of those of the same name above it.
 
-    kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel -> function that
+    instructions, kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel -> function that
     returns the calls that replace one call, or None where the call stays as it is.  header: included under the guard.
     """
 
     name: str
+    instructions: str
     kernels: str
     guard: str = ""
     variants: dict[type[Kernel], Variant] = field(default_factory=dict)
@@ -97,17 +98,20 @@ def _fit_block(fitting: Fitting, block: Block, isa: Isa) -> Block:
             calls.append(_fit_block(fitting, call, isa))
             fitting.start(calls)
             continue
-        for plain in [call] if isa.gains else _without_gain(fitting, call):
-            variant = isa.variants.get(type(plain))
-            for c in (variant and variant(fitting, plain)) or [plain]:
-                fitting.emit(c)
+        _fit_call(fitting, call, isa)
     return replace(block, calls=calls)
 
 
-def _without_gain(fitting: Fitting, call: Kernel) -> Sequence[Kernel]:
-    if not isinstance(call, Matmul) or not call.gain:
-        return [call]
-    return call.ungained(fitting.temporary(f"{call.y.buf}.x", len(call.w), 32))
+def _fit_call(fitting: Fitting, call: Kernel, isa: Isa) -> None:
+    gained = isinstance(call, Matmul) and call.gain > 0
+    variant = isa.variants.get(type(call)) if isa.gains or not gained else None
+    calls = variant(fitting, call) if variant else None
+    if calls is None and gained:
+        for part in call.ungained(fitting.temporary(f"{call.y.buf}.x", len(call.w), 32)):
+            _fit_call(fitting, part, isa)
+        return
+    for c in calls or [call]:
+        fitting.emit(c)
 
 
 def _unique_names(program: Program) -> Program:

@@ -192,4 +192,6 @@ def spmv(f: Fitting, call: Spmv) -> list[Kernel] | None:
 
 
 VARIANTS = {Matmul: matmul, Spmv: spmv, LstmUpdate: lstm_update, GruUpdate: gru_update}
-MVE = Isa("mve", "Helium: tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", VARIANTS, "<arm_mve.h>")
+MVE = Isa(
+    "mve", "Armv8.1-M with Helium", "tail-predicated vectors", "defined(__ARM_FEATURE_MVE)", VARIANTS, "<arm_mve.h>"
+)

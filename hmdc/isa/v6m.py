@@ -159,7 +159,8 @@ def gru_update(_: Fitting, call: GruUpdate) -> list[Kernel] | None:
 
 V6M = Isa(
     "v6m",
-    "Armv6-M: products of bytes, 8 rows a pass",
+    "Armv6-M",
+    "products of bytes, 8 rows a pass",
     "defined(__ARM_ARCH_6M__)",
     {Matmul: matmul, LstmUpdate: lstm_update, GruUpdate: gru_update},
     gains=True,

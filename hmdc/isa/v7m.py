@@ -205,4 +205,4 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     return grouped(f, call, crossed, (MatmulCross, MatmulSums, MatmulGates))
 
 
-V7M = Isa("v7m", "Armv7-M: cross multiplication", "defined(__ARM_ARCH_7M__)", {Matmul: matmul})
+V7M = Isa("v7m", "Armv7-M", "cross multiplication", "defined(__ARM_ARCH_7M__)", {Matmul: matmul})

@@ -6,6 +6,8 @@ from . import structured
 from .products import matmul
 
 VARIANTS = {Matmul: matmul, **structured.VARIANTS}
-DSP = Isa("dsp", "DSP: SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS, gains=True)
+DSP = Isa(
+    "dsp", "Armv7E-M, Armv8-M with DSP", "SMLAD on pairs of rows", "defined(__ARM_FEATURE_DSP)", VARIANTS, gains=True
+)
 
 __all__ = ["DSP", "up"]
