@@ -128,7 +128,8 @@ def _layer(node: Node, assigned, maps, program: Program, time_block: int | None)
     time_block = time_block if node.op in CELLS and takes_blocks(maps, node.name) else None
     matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
-    dense, total = _dense_bytes(node, program), stored_bytes(mine)
+    total = stored_bytes(mine)
+    dense = total if all(m["structure"] == "dense" for m in matrices) else _dense_bytes(node, program)
     return {
         "name": node.name, "op": node.op, "structure": " + ".join(dict.fromkeys(m["structure"] for m in matrices)),
         "shape": [w.shape[0], w.shape[1] + (u.shape[1] if u is not None else 0)], "dense_bytes": dense,

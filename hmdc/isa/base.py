@@ -13,8 +13,9 @@ Variant = Callable[["Fitting", Kernel], list[Kernel] | None]
 class Isa:
     """name: folder of runtime_c whose files take the place of those of the same name above it.
 
-    instructions, kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel -> function that
-    returns the calls that replace one call, or None where the call stays as it is.  header: included under the guard.
+    instructions, kernels: for people.  guard: C condition under which its assembly can be used.  variants: kernel ->
+    function that returns the calls that replace one call, or None where the call stays as it is.  header: included
+    under the guard.
     """
 
     name: str

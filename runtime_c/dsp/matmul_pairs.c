@@ -20,7 +20,7 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
     const int32_t *bias = k->bias;
-    int32_t first[32], result[32];
+    int32_t result[32];
     for (int32_t i = 0; i < k->p * q; i++, x += columns) {
         struct hmdc_pairs p = {
             .x = x,
@@ -39,8 +39,8 @@ static void hmdc_matmul_pairs(const struct hmdc_matmul_pairs *k, const int16_t *
             const int32_t n = rows - r < 32 ? rows - r : 32;
             if (start) {
                 for (int32_t t = 0; t < ((n + 3) & ~3); t++)
-                    first[t] = bias[r + t] + (t < n ? start[r + t] : 0);
-                p.start = first;
+                    result[t] = bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = result; /* each group is read before it is written */
             }
             p.y = result;
             p.y_end = result + ((n + 3) & ~3);

@@ -3,7 +3,7 @@
  * Model sha256 4d6ef423ed9b625711bd2151845cf331f9f77733acf4bc003701589e504cceea.
  * Recipe: dense.
  * Multiply-accumulates: 1440 per sequence of 6 steps.
- * Bytes: weights 376, RAM 168, scratch 144.
+ * Bytes: weights 376, RAM 176, scratch 144.
  *
  * This file belongs to you, the user of hmdc; use it under any terms you like.
  */
@@ -18,6 +18,16 @@
 #define BILSTM_STEPS_KERNEL static
 #endif
 
+/* 1: assembly for Armv7E-M, Armv8-M with DSP.  0, or BILSTM_STEPS_PLAIN_C defined: the same bits from plain C. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && !defined(BILSTM_STEPS_PLAIN_C)
+#define BILSTM_STEPS_ASM 1
+#else
+#define BILSTM_STEPS_ASM 0
+#endif
+#if BILSTM_STEPS_ASM && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* of the plain C */
+#endif
+
 /* The compiler planned the memory with these sizes. */
 typedef char bilstm_steps_check_ram[sizeof(bilstm_steps_state) == BILSTM_STEPS_RAM_BYTES ? 1 : -1];
 
@@ -28,10 +38,67 @@ static inline int32_t bilstm_steps_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
+/* (a * b + 2^31) >> 32 */
+static inline int32_t bilstm_steps_mulr(int32_t a, int32_t b)
+{
+#if BILSTM_STEPS_ASM
+    int32_t r;
+    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+#endif
+}
+
+/* sum + ((a * b + 2^31) >> 32) */
+static inline int32_t bilstm_steps_add_mulr(int32_t sum, int32_t a, int32_t b)
+{
+#if BILSTM_STEPS_ASM
+    int32_t r;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
+    return r;
+#else
+    return sum + bilstm_steps_mulr(a, b);
+#endif
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t bilstm_steps_requant(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+    return bilstm_steps_mulr(acc * (1 << shift), mult);
+}
+
+static inline int32_t bilstm_steps_sat16(int32_t v)
+{
+#if BILSTM_STEPS_ASM
+    int32_t r;
+    __asm__("ssat %0, #16, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+#endif
+}
+
+static inline int32_t bilstm_steps_sat8(int32_t v)
+{
+#if BILSTM_STEPS_ASM
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+#endif
+}
+
+/* v clamped for an element of `bytes` bytes.  Bounds that are those of its type are left to bilstm_steps_sat8 and bilstm_steps_sat16,
+ * one instruction on some cores; where lo and hi stay the same, the question is answered in front of the loop. */
+static inline int32_t bilstm_steps_bound(int32_t v, int32_t lo, int32_t hi, uint32_t bytes)
+{
+    if (bytes == 1 && lo == INT8_MIN && hi == INT8_MAX)
+        return bilstm_steps_sat8(v);
+    if (bytes == 2 && lo == INT16_MIN && hi == INT16_MAX)
+        return bilstm_steps_sat16(v);
+    return bilstm_steps_clamp(v, lo, hi);
 }
 
 /* v * 2^-15, halves rounded up. */
@@ -40,12 +107,237 @@ static inline int32_t bilstm_steps_shift_round15(int32_t v)
     return (v + (1 << 14)) >> 15;
 }
 
-/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
+/* middle: knot of x = 0 among knots 256 apart, a constant table; x: -32768..32767.  Both knots by one load, both products
+ * by one SMLAD: their weights are 256 - part and part, in one word 65535 part + 256. */
 static inline int32_t bilstm_steps_interpolate(const int16_t *middle, int32_t x)
 {
+#if BILSTM_STEPS_ASM
+    uint32_t knots, weights;
+    int32_t r;
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(knots) : "r"(middle), "r"(x >> 8));
+    __asm__("mla %0, %1, %2, %3" : "=r"(weights) : "r"(x & 255), "r"(65535), "r"(256));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"(weights), "r"(128));
+    return r >> 8;
+#else
     const int16_t *left = middle + (x >> 8);
     return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
+#endif
 }
+
+#if BILSTM_STEPS_ASM
+/* Copies the given number of bytes, a multiple of 4, from the lowest address on; neither end need be aligned. */
+static inline void bilstm_steps_copy_words(const void *from, void *to, int32_t bytes)
+{
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldr r4, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "lsrs %2, %2, #4\n"
+        "beq 3f\n"
+        "2: ldr r4, [%0], #4\n" /* 16 bytes by 10 instructions */
+        "ldr r5, [%0], #4\n"
+        "ldr r6, [%0], #4\n"
+        "ldr r8, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "str r5, [%1], #4\n"
+        "str r6, [%1], #4\n"
+        "str r8, [%1], #4\n"
+        "subs %2, %2, #1\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(from), "+r"(to), "+r"(bytes)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+}
+#endif
+
+#if BILSTM_STEPS_ASM
+/* y[0..3] = x[0..3] of int8.  y: 4-byte aligned */
+static inline void bilstm_steps_widen4(const void *x, int16_t *y)
+{
+    uint32_t even, odd, low, high;
+    __asm__ volatile(
+        "ldr %[low], [%[x]]\n"
+        "sxtb16 %[even], %[low]\n"
+        "sxtb16 %[odd], %[low], ror #8\n"
+        "pkhbt %[low], %[even], %[odd], lsl #16\n"
+        "pkhtb %[high], %[odd], %[even], asr #16\n"
+        "strd %[low], %[high], [%[y]]\n"
+        : [even] "=&r"(even), [odd] "=&r"(odd), [low] "=&r"(low), [high] "=&r"(high)
+        : [x] "r"(x), [y] "r"(y)
+        : "memory");
+}
+#endif
+
+/* Products of 8-bit weights with 16-bit values of 8-bit range, one operand or two.  A group is 4 rows; weights lie in
+ * the order in which they are read: group after group, of a group 4 columns at a time, of these rows (0, 1) and then
+ * (2, 3), two columns in a word whose halves are 256 * w1 + w0. */
+struct bilstm_steps_pairs {
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values */
+    const int16_t *h, *h_end; /* likewise; one operand only: h_end = x_end */
+    const uint32_t *weights;
+    const int32_t *start;     /* 4 a group: where the sums start */
+    const int32_t *mult;      /* 4 a group: from the sums to y; two operands: before these 4 from x to the sums of h */
+    int32_t mult_step;        /* with `wide`: 0, or -16 for the same 4 multipliers again and again */
+    int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
+    int32_t wide;             /* y is int32 and does not saturate; else int16 */
+    void *y, *y_end;          /* 4 results a group */
+};
+
+#if BILSTM_STEPS_ASM
+/* 4 columns: r6, r8 += w0 x and r7, r9 += (256 w1 + w0) x, 16 products by 14 instructions of 4 bytes each. */
+#define BILSTM_STEPS_PAIRS_4 \
+    "ldmia r10!, {r0, r1}\n" \
+    "ldmia r11!, {r2-r5}\n" \
+    "smlad r7, r2, r0, r7\n" \
+    "sxtb16 r2, r2\n" \
+    "smlad r6, r2, r0, r6\n" \
+    "smlad r7, r3, r1, r7\n" \
+    "sxtb16 r3, r3\n" \
+    "smlad r6, r3, r1, r6\n" \
+    "smlad r9, r4, r0, r9\n" \
+    "sxtb16 r4, r4\n" \
+    "smlad r8, r4, r0, r8\n" \
+    "smlad r9, r5, r1, r9\n" \
+    "sxtb16 r5, r5\n" \
+    "smlad r8, r5, r1, r8\n"
+/* r3 = where to enter the loop at r1 for the operand r2..r3, so that it ends with a whole round of 32 columns. */
+#define BILSTM_STEPS_PAIRS_ENTRY \
+    "sub r3, r3, r2\n" \
+    "lsr r3, r3, #3\n" \
+    "rsb r3, r3, #0\n" \
+    "and r3, r3, #7\n" \
+    "mov r4, #56\n" \
+    "mla r3, r3, r4, r1\n"
+#define BILSTM_STEPS_SHIFT_MULTIPLY(shift) \
+    "lsl r6, r6, " shift "\n" \
+    "lsl r7, r7, " shift "\n" \
+    "lsl r8, r8, " shift "\n" \
+    "lsl r9, r9, " shift "\n" BILSTM_STEPS_MULTIPLY
+#define BILSTM_STEPS_MULTIPLY \
+    "smmulr r6, r6, r1\n" \
+    "smmulr r7, r7, r2\n" \
+    "smmulr r8, r8, r3\n" \
+    "smmulr r9, r9, r4\n"
+#endif
+
+/* y[] = the requantized sums; p->weights, p->start, p->mult and p->y move on.  The sums of odd rows start at 0 and get
+ * their start behind the shift, so that only the products have to stay below 2^23. */
+#if BILSTM_STEPS_ASM
+__attribute__((naked, noinline)) static void bilstm_steps_pairs_multiply(__attribute__((unused)) struct bilstm_steps_pairs *p)
+{
+    __asm__ volatile(
+        "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #16\n" /* entries into the loop for x and for h, start of the odd rows; then p */
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "ldrd r2, r3, [r0]\n" BILSTM_STEPS_PAIRS_ENTRY
+        "str r3, [sp]\n"
+        "ldrd r2, r3, [r0, #8]\n" BILSTM_STEPS_PAIRS_ENTRY
+        "str r3, [sp, #4]\n"
+        "ldrd r11, lr, [r0, #16]\n"
+        "0: ldr r0, [sp, #16]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "ldrd r10, r12, [r0]\n"
+        "ldmia lr!, {r6-r9}\n"
+        "ldr r1, [sp]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4 BILSTM_STEPS_PAIRS_4
+        "cmp r10, r12\n"
+        "bne 1b\n"
+        "ldr r0, [sp, #16]\n"
+        "ldrd r1, r2, [sp, #8]\n"
+        "sub r7, r7, r6\n"
+        "sub r9, r9, r8\n"
+        "add r7, r1, r7, asr #8\n"
+        "add r9, r2, r9, asr #8\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r4, [r0, #12]\n"
+        "cmp r12, r4\n"
+        "ldmia r5!, {r1-r4}\n"
+        "bne 2f\n"
+        "ldr r12, [r0, #36]\n"
+        "cmp r12, #0\n"
+        "bne 3f\n"
+        "str r5, [r0, #24]\n" BILSTM_STEPS_MULTIPLY
+        "ssat r6, #16, r6\n"
+        "ssat r7, #16, r7\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "pkhbt r6, r6, r7, lsl #16\n"
+        "pkhbt r8, r8, r9, lsl #16\n"
+        "ldrd r1, r2, [r0, #40]\n"
+        "str r6, [r1], #4\n" /* y may have the alignment of int16 */
+        "str r8, [r1], #4\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "b 4f\n"
+        "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
+        "ldr r5, [r0, #32]\n" BILSTM_STEPS_SHIFT_MULTIPLY("r5")
+        "ldrd r10, r12, [r0, #8]\n"
+        "ldr r1, [sp, #4]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        "3: ldrd r10, r12, [r0, #28]\n" /* int32 results */
+        "add r5, r5, r10\n"
+        "str r5, [r0, #24]\n" BILSTM_STEPS_SHIFT_MULTIPLY("r12")
+        "ldrd r1, r2, [r0, #40]\n"
+        "stmia r1!, {r6-r9}\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "4: strd r11, lr, [r0, #16]\n"
+        "add sp, sp, #16\n"
+        "pop {r0, r4-r11, pc}\n");
+}
+#else
+/* Adds the products of a group with the values from x to end. */
+static void bilstm_steps_pairs_group(struct bilstm_steps_pairs *p, const int16_t *x, const int16_t *end, int32_t sum[4])
+{
+    for (; x != end; x += 4) {
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2, column = i & 3;
+            sum[row] += w0 * x[column];
+            sum[row + 1] += (both - w0) / 256 * x[column];
+        }
+        p->weights += 4;
+    }
+}
+
+static void bilstm_steps_pairs_multiply(struct bilstm_steps_pairs *p)
+{
+    do {
+        int32_t sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        bilstm_steps_pairs_group(p, p->x, p->x_end, sum);
+        if (p->h_end != p->x_end) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = bilstm_steps_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            bilstm_steps_pairs_group(p, p->h, p->h_end, sum);
+        }
+        for (int32_t i = 0; i < 4; i++) {
+            if (p->wide)
+                ((int32_t *)p->y)[i] = bilstm_steps_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            else
+                ((int16_t *)p->y)[i] = (int16_t)bilstm_steps_sat16(bilstm_steps_mulr(sum[i], *p->mult++));
+        }
+        p->mult += p->wide ? p->mult_step / 4 : 0;
+        p->y = (char *)p->y + (p->wide ? 16 : 8);
+    } while (p->y != p->y_end);
+}
+#endif
 
 /* ---- kernels ---- */
 
@@ -58,9 +350,24 @@ struct bilstm_steps_load_s8 {
 
 BILSTM_STEPS_KERNEL void bilstm_steps_load_s8(const struct bilstm_steps_load_s8 *k, int8_t *y)
 {
-    const int32_t n = k->n;
+    const int8_t *v = k->v;
+    const int8_t fill = (int8_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int8_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int8_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
@@ -74,124 +381,150 @@ struct bilstm_steps_load_s16 {
 
 BILSTM_STEPS_KERNEL void bilstm_steps_load_s16(const struct bilstm_steps_load_s16 *k, int16_t *y)
 {
-    const int32_t n = k->n;
+    const int16_t *v = k->v;
+    const int16_t fill = (int16_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int16_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int16_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct bilstm_steps_matmul_s8_s32 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py
+ * One piece of memory is copied by words, which need no alignment here. */
+struct bilstm_steps_copy_s8 {
+    int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
+    int32_t n1, x1, y1;
+    int32_t n2, x2, y2;
+    int32_t n3, x3, y3;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-BILSTM_STEPS_KERNEL void bilstm_steps_matmul_s8_s32(const struct bilstm_steps_matmul_s8_s32 *k, const int8_t *x, const int32_t *add, int32_t *y)
+BILSTM_STEPS_KERNEL void bilstm_steps_copy_s8(const struct bilstm_steps_copy_s8 *k, const int8_t *x, int8_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
+    for (int32_t i0 = 0; i0 < k->n0; i0++) {
+        for (int32_t i1 = 0; i1 < k->n1; i1++) {
+            for (int32_t i2 = 0; i2 < k->n2; i2++) {
+                const int8_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
+                int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
+                int32_t i = n;
+#if BILSTM_STEPS_ASM
+                if (dx == 1 && dy == 1) {
+                    const int32_t done = n & -(4 / (int32_t)sizeof(int8_t));
+                    bilstm_steps_copy_words(from, to, done * (int32_t)sizeof(int8_t));
+                    i -= done;
+                    from += done;
+                    to += done;
                 }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + bilstm_steps_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int32_t)bilstm_steps_clamp(add ? *add++ + v : v, k->lo, k->hi);
+#endif
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
-            w += tile * columns;
         }
-        x += columns * q;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct bilstm_steps_matmul_s8_s16 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
+/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp/operands.py */
+struct bilstm_steps_widen_s8 {
+    int32_t p, k, q;
+    int32_t gained, gain; /* the first of k count 2^gain times; then p = q = 1 */
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-BILSTM_STEPS_KERNEL void bilstm_steps_matmul_s8_s16(const struct bilstm_steps_matmul_s8_s16 *k, const int8_t *x, const int32_t *add, int16_t *y)
+BILSTM_STEPS_KERNEL void bilstm_steps_widen_s8(const struct bilstm_steps_widen_s8 *c, const int8_t *x, int16_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + bilstm_steps_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int16_t)bilstm_steps_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
+    const int32_t n = c->k, q = c->q;
+    int16_t *const first = y;
+    for (int32_t p = 0; p < c->p; p++, x += n * q) {
+        for (int32_t j = 0; j < q; j++) {
+            const int8_t *from = x + j;
+            int32_t k = n;
+#if BILSTM_STEPS_ASM
+            for (; sizeof(int8_t) == 1 && q == 1 && k >= 4; k -= 4, from += 4, y += 4)
+                bilstm_steps_widen4(from, y);
+#endif
+            for (; k >= 4; k -= 4) {
+                const int32_t a = from[0], b = from[q], d = from[2 * q], e = from[3 * q];
+                y[0] = (int16_t)a;
+                y[1] = (int16_t)b;
+                y[2] = (int16_t)d;
+                y[3] = (int16_t)e;
+                from += 4 * q;
+                y += 4;
             }
-            w += tile * columns;
+            if (k > 0) {
+                y[3] = 0;
+                y[2] = k > 2 ? from[2 * q] : 0;
+                y[1] = k > 1 ? from[q] : 0;
+                y[0] = from[0];
+                y += 4;
+            }
         }
-        x += columns * q;
+    }
+    for (int32_t i = 0; i < c->gained; i++)
+        first[i] = (int16_t)(first[i] * (1 << c->gain));
+}
+
+
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp/products.py */
+struct bilstm_steps_matmul_gates {
+    const uint32_t *weights; /* groups of 4 rows, see bilstm_steps_pairs */
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h, with those that fill up */
+};
+
+/* x: [columns], h: [h_columns] or null, widened; start: [rows], in place of the bias, or null. */
+BILSTM_STEPS_KERNEL void bilstm_steps_matmul_gates(const struct bilstm_steps_matmul_gates *k, const int16_t *x, const int16_t *h,
+                              const int32_t *start, int16_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct bilstm_steps_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = h ? h : x,
+        .h_end = h ? h + k->h_columns : x + k->columns,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
+    };
+    if (whole > 0)
+        bilstm_steps_pairs_multiply(&p);
+    if (rest > 0) {
+        int32_t first[4] = {0, 0, 0, 0};
+        int16_t last[4];
+        for (int32_t i = 0; i < rest; i++)
+            first[i] = p.start[i];
+        p.start = first;
+        p.y = last;
+        p.y_end = last + 4;
+        bilstm_steps_pairs_multiply(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
     }
 }
 
 
-/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = clamp(requant(o tanh(c << c_shift))), i f g o from tables.
+/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = sat(requant(o tanh(c << c_shift))), i f g o from tables.
  * numpy: hmdc/kernels/lstm_update.py */
 struct bilstm_steps_lstm_update_s8 {
     const int16_t *gate;      /* 257 knots of Q3.12 -> Q0.15, for i, f and o */
@@ -200,7 +533,6 @@ struct bilstm_steps_lstm_update_s8 {
     int32_t mult_c, shift_c;
     int32_t c_shift; /* from the grid of c to Q3.12 */
     int32_t mult_h, shift_h;
-    int32_t lo, hi;
     int32_t n;
 };
 
@@ -209,16 +541,18 @@ BILSTM_STEPS_KERNEL void bilstm_steps_lstm_update_s8(const struct bilstm_steps_l
 {
     const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
     const int32_t n = k->n;
-    for (int32_t j = 0; j < n; j++) {
-        const int32_t i = bilstm_steps_interpolate(gate, z[j]);
-        const int32_t f = bilstm_steps_interpolate(gate, z[n + j]);
-        const int32_t g = bilstm_steps_interpolate(candidate, z[2 * n + j]);
-        const int32_t o = bilstm_steps_interpolate(gate, z[3 * n + j]);
-        const int32_t sum = bilstm_steps_shift_round15(f * c[j]) + bilstm_steps_requant(i * g, k->mult_c, k->shift_c);
-        const int32_t cell = bilstm_steps_clamp(sum, INT16_MIN, INT16_MAX);
-        const int32_t t = bilstm_steps_interpolate(output, bilstm_steps_clamp(cell * (1 << k->c_shift), INT16_MIN, INT16_MAX));
-        c[j] = (int16_t)cell;
-        h[j] = (int8_t)bilstm_steps_clamp(bilstm_steps_requant(o * t, k->mult_h, k->shift_h), k->lo, k->hi);
+    const int16_t *later = z + 2 * n;
+    for (const int8_t *end = h + n; h != end; z++, later++) {
+        const int32_t i = bilstm_steps_interpolate(gate, z[0]);
+        const int32_t f = bilstm_steps_interpolate(gate, z[n]);
+        const int32_t g = bilstm_steps_interpolate(candidate, later[0]);
+        const int32_t o = bilstm_steps_interpolate(gate, later[n]);
+        const int32_t sum = bilstm_steps_shift_round15(f * *c) + bilstm_steps_requant(i * g, k->mult_c, k->shift_c);
+        const int32_t cell = bilstm_steps_sat16(sum);
+        const int32_t t = bilstm_steps_interpolate(output, bilstm_steps_sat16(cell * (1 << k->c_shift)));
+        const int32_t out = bilstm_steps_requant(o * t, k->mult_h, k->shift_h);
+        *c++ = (int16_t)cell;
+        *h++ = (int8_t)(sizeof(int8_t) == 1 ? bilstm_steps_sat8(out) : bilstm_steps_sat16(out));
     }
 }
 
@@ -236,14 +570,21 @@ struct bilstm_steps_rescale_s8_s8 {
 
 BILSTM_STEPS_KERNEL void bilstm_steps_rescale_s8_s8(const struct bilstm_steps_rescale_s8_s8 *k, const int8_t *x, int8_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3, mult = k->mult, zero = k->zero, lo = k->lo, hi = k->hi;
+    const int32_t unit = 1 << k->shift, offset = -k->x_zero * unit;
+    const int32_t flat = dx == 1 && dy == 1;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const int8_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    const int32_t v = bilstm_steps_requant(from[i3 * k->x3] - k->x_zero, k->mult, k->shift);
-                    to[i3 * k->y3] = (int8_t)bilstm_steps_clamp(k->zero + v, k->lo, k->hi);
+                for (int32_t i = flat ? n : 0; i > 0; i--) {
+                    const int32_t v = bilstm_steps_add_mulr(zero, *from++ * unit + offset, mult);
+                    *to++ = (int8_t)bilstm_steps_bound(v, lo, hi, sizeof(int8_t));
+                }
+                for (int32_t i = flat ? 0 : n; i > 0; i--, from += dx, to += dy) {
+                    const int32_t v = bilstm_steps_add_mulr(zero, *from * unit + offset, mult);
+                    *to = (int8_t)bilstm_steps_clamp(v, lo, hi);
                 }
             }
         }
@@ -251,88 +592,75 @@ BILSTM_STEPS_KERNEL void bilstm_steps_rescale_s8_s8(const struct bilstm_steps_re
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct bilstm_steps_matmul_s8_s8 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp/products.py */
+struct bilstm_steps_matmul_pairs_s8 {
+    const uint32_t *weights; /* groups of 4 rows, see bilstm_steps_pairs */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], rows filled up to whole groups */
+    const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
     int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
+    int32_t bias_each;
+    int32_t p, q, rows, columns; /* columns: with those that fill up */
     int32_t zero, lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-BILSTM_STEPS_KERNEL void bilstm_steps_matmul_s8_s8(const struct bilstm_steps_matmul_s8_s8 *k, const int8_t *x, const int32_t *add, int8_t *y)
+/* x: [p, q, columns], widened; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+BILSTM_STEPS_KERNEL void bilstm_steps_matmul_pairs_s8(const struct bilstm_steps_matmul_pairs_s8 *k, const int16_t *x, const int32_t *start,
+                              const int32_t *add, int8_t *y)
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + bilstm_steps_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int8_t)bilstm_steps_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
+    const int32_t *bias = k->bias;
+    int32_t result[32];
+    for (int32_t i = 0; i < k->p * q; i++, x += columns) {
+        struct bilstm_steps_pairs p = {
+            .x = x,
+            .x_end = x + columns,
+            .h = x,
+            .h_end = x + columns,
+            .weights = k->weights,
+            .start = bias,
+            .mult = k->mult,
+            .mult_step = k->mult_step,
+            .shift = k->shift,
+            .wide = 1,
+        };
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; r += 32) {
+            const int32_t n = rows - r < 32 ? rows - r : 32;
+            if (start) {
+                for (int32_t t = 0; t < ((n + 3) & ~3); t++)
+                    result[t] = bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = result; /* each group is read before it is written */
             }
-            w += tile * columns;
+            p.y = result;
+            p.y_end = result + ((n + 3) & ~3);
+            bilstm_steps_pairs_multiply(&p);
+            for (int32_t t = 0; t < n; t++, at += q) {
+                const int32_t v = k->zero + result[t];
+                y[at] = (int8_t)bilstm_steps_clamp(add ? add[at] + v : v, k->lo, k->hi);
+            }
         }
-        x += columns * q;
+        bias += k->bias_each ? (rows + 3) & ~3 : 0;
     }
 }
 
 
 /* ---- constants ---- */
 
-static const int8_t lstm_w_weights[48] = {
-    -69, 127, 57, 89, -127, -72, 39, -127, 7, 90, -63, -127, -53, -127, -83, 127, 74, -32, 47, -127, 57, -13,
-    -66, 127, 2, -24, -127, 85, -127, 86, -127, -11, -67, -15, 126, -127, 54, -21, 127, -88, 127, -74, -127, 96,
-    70, -127, 88, -71
+static const uint32_t lstm_wu_weights[32] = {
+    0x827358c2, 0x950ab934, 0xcdc24813, 0x02419b04, 0x812f2181, 0x00009ff3, 0x5d7ffeb0, 0x00008165, 0x49817ecb,
+    0x5140dfad, 0xc081f32f, 0x9fc87939, 0xcb35b4d3, 0x0000a741, 0x5860cffc, 0x000080b7, 0x96ec4602, 0x387f4693,
+    0x77f7f199, 0x9cf486ca, 0xd79dd6e0, 0x00007f6e, 0x80812d54, 0x0000b98f, 0x7eeba836, 0xd3e4b67f, 0x58608081,
+    0x68ceb946, 0xba564f19, 0x0000bab9, 0xd6fc558d, 0x0000c1b0
 };
 
-static const int32_t lstm_w_bias[16] = {
-    8225, -17506, 16572, -10118, -5078, 2564, -10235, -3897, -3840, 22193, -15652, -954, 8534, 2913, -2858,
-    11885
+static const int32_t lstm_wu_bias[16] = {
+    29794, -69722, 32515, -32158, -20312, 10257, -40941, -14850, -13166, 73638, -50518, -3643, 34136, 11652,
+    -11432, 47539
 };
 
-static const int32_t lstm_w_mult[16] = {
-    790024480, 586600540, 425274840, 620751480, 1173865600, 1140424080, 565246100, 791533120, 673805320,
-    632605080, 701912720, 367273020, 1102779920, 1160629080, 817090200, 974078560
-};
-
-static const int8_t lstm_u_weights[64] = {
-    10, -127, 47, -13, -107, 34, -127, -96, 65, -80, 127, 101, 2, -1, 93, -127, 126, -88, 103, 127, 115, -108,
-    -75, -127, -74, -5, 127, -96, -96, -48, 88, -127, 127, -32, -99, 110, 56, -41, -40, 127, -12, 84, -127,
-    -113, -99, 45, -127, -70, -41, 38, 127, -105, -72, 127, -112, -110, -55, -127, -5, -88, 127, 104, -49, -75
-};
-
-static const int32_t lstm_u_mult[16] = {
-    217879574, 147412478, 216542889, 195410701, 150489500, 199397594, 107345030, 207262196, 196830101,
-    190705836, 217389897, 96380246, 185944725, 180548358, 185703195, 201240498
+static const int32_t lstm_wu_mult[16] = {
+    217877250, 147411190, 216543720, 195409290, 293466400, 285106020, 141311525, 207262890, 196832620,
+    190708260, 217387840, 96380095, 275694980, 290157270, 204272550, 243519640
 };
 
 static const int16_t sigmoid_table[257] = {
@@ -375,43 +703,39 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767
 };
 
-static const int8_t lstm_reverse_w_weights[48] = {
-    95, -127, 117, 109, -127, 125, -117, -127, -99, -66, 127, 93, -53, -127, 83, -25, -116, -127, 122, 58, 127,
-    23, 17, 127, 127, -104, -100, -127, 99, 112, -127, 8, -37, -81, 16, 127, -58, 83, 127, -127, -92, 15, -90,
-    127, 6, -44, 127, 53
+static const uint32_t lstm_reverse_wu_weights[32] = {
+    0x80816d5f, 0xaf8c7d75, 0x7a81bf8c, 0x2591599d, 0xf6b61ccf, 0x0000a525, 0x80e11281, 0x00005b06, 0xc481f2cb,
+    0x6c72bf53, 0x0a3a0e7a, 0x6f214c7f, 0xace3f63b, 0x00008153, 0x41dea028, 0x00007f63, 0x2398d27f, 0x1b14289c,
+    0x0a08cd81, 0xc6464ddb, 0x63adffc8, 0x000080e0, 0x822880d0, 0x0000dc33, 0xb34b94cc, 0xf0cf0c73, 0x6d7fd9a6,
+    0x640f2e06, 0x4b81b8bc, 0x00007f5f, 0x2a1c6ac7, 0x00008165
 };
 
-static const int32_t lstm_reverse_w_bias[16] = {
-    13235, -16126, -256, -3354, 1334, 16979, -7512, -15050, 1999, -36602, 13803, -9180, -8337, 17868, 3563,
-    -9416
+static const int32_t lstm_reverse_wu_bias[16] = {
+    52941, -64506, -1032, -12964, 5335, 34662, -30048, -36103, 7995, -53586, 55210, -22676, -30207, 60176,
+    14253, -32255
 };
 
-static const int32_t lstm_reverse_w_mult[16] = {
-    967181920, 788138680, 1073576960, 968493000, 1089812800, 506040960, 942612640, 578249140, 960626520,
-    265134500, 1084281120, 660137760, 859619480, 871203680, 1165370520, 889451040
+static const int32_t lstm_reverse_wu_mult[16] = {
+    241795480, 197034670, 269009370, 250887730, 272453200, 247964740, 235653160, 240996260, 240156630,
+    181135580, 271070280, 267114590, 237363850, 258731760, 291342630, 259867730
 };
 
-static const int8_t lstm_reverse_u_weights[64] = {
-    -127, -54, -81, 41, -111, 41, -12, -127, -111, -127, -31, 6, 38, 19, -127, 91, 127, 66, -32, 93, 108, -10,
-    -83, -127, 42, 52, -44, 127, 111, -96, 66, 127, 31, -86, -127, -49, 27, 0, 100, -127, 127, -87, 73, 92, -58,
-    -127, -126, -36, -49, -68, -127, 95, -15, -71, 76, 127, 18, -71, 35, 127, 100, 107, 42, -127
+static const uint32_t fc_weights[8] = {
+    0x76274a3c, 0x4b81af06, 0x00000000, 0x00000000, 0x602480cf, 0x069a74e7, 0x00000000, 0x00000000
 };
 
-static const int32_t lstm_reverse_u_mult[16] = {
-    220057336, 141595081, 269007553, 250885329, 243517633, 247964652, 182839331, 240997105, 156544987,
-    181135602, 149177291, 267114063, 237362760, 258731555, 231983434, 259865999
+static const int32_t fc_bias[4] = {
+    -18594, 31905, 0, 0
 };
 
-static const int8_t fc_weights[16] = {
-    60, 39, 6, -127, -49, 36, -25, -102, 74, 118, -81, 76, -127, 96, 117, 7
+static const int32_t fc_mult[4] = {
+    12429524, 14308919, 0, 0
 };
 
-static const int32_t fc_bias[2] = {
-    -18594, 31905
-};
-
-static const int32_t fc_mult[2] = {
-    12429524, 14308919
+static const struct bilstm_steps_load_s8 lstm_x_initial = {
+    .v = NULL,
+    .fill = 10,
+    .n = 3,
 };
 
 static const struct bilstm_steps_load_s8 lstm_h_initial = {
@@ -426,46 +750,37 @@ static const struct bilstm_steps_load_s16 lstm_c_initial = {
     .n = 4,
 };
 
-static const struct bilstm_steps_load_s8 lstm_reverse_h_initial = {
-    .v = NULL,
-    .fill = 0,
-    .n = 4,
+static const struct bilstm_steps_copy_s8 lstm_join = {
+    .n0 = 1,
+    .x0 = 0,
+    .y0 = 0,
+    .n1 = 1,
+    .x1 = 0,
+    .y1 = 0,
+    .n2 = 1,
+    .x2 = 0,
+    .y2 = 0,
+    .n3 = 3,
+    .x3 = 1,
+    .y3 = 1,
 };
 
-static const struct bilstm_steps_load_s16 lstm_reverse_c_initial = {
-    .v = NULL,
-    .fill = 0,
-    .n = 4,
-};
-
-static const struct bilstm_steps_matmul_s8_s32 lstm_w = {
-    .weights = lstm_w_weights,
-    .bias = lstm_w_bias,
-    .mult = lstm_w_mult,
-    .mult_step = 1,
-    .shift = 0,
+static const struct bilstm_steps_widen_s8 lstm_xh_wide_1_1_3_2 = {
     .p = 1,
-    .rows = 16,
-    .columns = 3,
+    .k = 7,
     .q = 1,
-    .zero = 0,
-    .lo = -536870912,
-    .hi = 536870911,
+    .gained = 3,
+    .gain = 2,
 };
 
-static const struct bilstm_steps_matmul_s8_s16 lstm_u = {
-    .weights = lstm_u_weights,
-    .bias = NULL,
-    .mult = lstm_u_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
+static const struct bilstm_steps_matmul_gates lstm_wu = {
+    .weights = lstm_wu_weights,
+    .bias = lstm_wu_bias,
+    .mult = lstm_wu_mult,
+    .x_shift = 0,
     .rows = 16,
-    .columns = 4,
-    .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .columns = 8,
+    .h_columns = 0,
 };
 
 static const struct bilstm_steps_lstm_update_s8 lstm_update = {
@@ -477,8 +792,6 @@ static const struct bilstm_steps_lstm_update_s8 lstm_update = {
     .c_shift = 0,
     .mult_h = 1268,
     .shift_h = 0,
-    .lo = -128,
-    .hi = 127,
     .n = 4,
 };
 
@@ -503,34 +816,14 @@ static const struct bilstm_steps_rescale_s8_s8 lstm_y = {
     .y3 = 1,
 };
 
-static const struct bilstm_steps_matmul_s8_s32 lstm_reverse_w = {
-    .weights = lstm_reverse_w_weights,
-    .bias = lstm_reverse_w_bias,
-    .mult = lstm_reverse_w_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
+static const struct bilstm_steps_matmul_gates lstm_reverse_wu = {
+    .weights = lstm_reverse_wu_weights,
+    .bias = lstm_reverse_wu_bias,
+    .mult = lstm_reverse_wu_mult,
+    .x_shift = 0,
     .rows = 16,
-    .columns = 3,
-    .q = 1,
-    .zero = 0,
-    .lo = -536870912,
-    .hi = 536870911,
-};
-
-static const struct bilstm_steps_matmul_s8_s16 lstm_reverse_u = {
-    .weights = lstm_reverse_u_weights,
-    .bias = NULL,
-    .mult = lstm_reverse_u_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
-    .rows = 16,
-    .columns = 4,
-    .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .columns = 8,
+    .h_columns = 0,
 };
 
 static const struct bilstm_steps_lstm_update_s8 lstm_reverse_update = {
@@ -542,8 +835,6 @@ static const struct bilstm_steps_lstm_update_s8 lstm_reverse_update = {
     .c_shift = 0,
     .mult_h = 1017,
     .shift_h = 0,
-    .lo = -128,
-    .hi = 127,
     .n = 4,
 };
 
@@ -568,16 +859,25 @@ static const struct bilstm_steps_rescale_s8_s8 lstm_reverse_y = {
     .y3 = 1,
 };
 
-static const struct bilstm_steps_matmul_s8_s8 fc = {
+static const struct bilstm_steps_widen_s8 concat_wide_6_12 = {
+    .p = 6,
+    .k = 8,
+    .q = 1,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct bilstm_steps_matmul_pairs_s8 fc = {
     .weights = fc_weights,
     .bias = fc_bias,
     .mult = fc_mult,
-    .mult_step = 1,
+    .mult_step = 0,
     .shift = 0,
+    .bias_each = 0,
     .p = 6,
+    .q = 1,
     .rows = 2,
     .columns = 8,
-    .q = 1,
     .zero = -58,
     .lo = -128,
     .hi = 127,
@@ -587,25 +887,30 @@ static const struct bilstm_steps_matmul_s8_s8 fc = {
 
 void bilstm_steps_reset(bilstm_steps_state *s)
 {
-    bilstm_steps_load_s8(&lstm_h_initial, s->lstm_h);
+    bilstm_steps_load_s8(&lstm_x_initial, s->lstm_xh);
+    bilstm_steps_load_s8(&lstm_h_initial, s->lstm_xh + 3);
     bilstm_steps_load_s16(&lstm_c_initial, s->lstm_c);
-    bilstm_steps_load_s8(&lstm_reverse_h_initial, s->lstm_reverse_h);
-    bilstm_steps_load_s16(&lstm_reverse_c_initial, s->lstm_reverse_c);
+    bilstm_steps_load_s8(&lstm_x_initial, s->lstm_reverse_xh);
+    bilstm_steps_load_s8(&lstm_h_initial, s->lstm_reverse_xh + 3);
+    bilstm_steps_load_s16(&lstm_c_initial, s->lstm_reverse_c);
 }
 
 void bilstm_steps_run(bilstm_steps_state *s, const int8_t *x, int8_t *y)
 {
     for (int t = 0; t < 6; t++) {
-        bilstm_steps_matmul_s8_s32(&lstm_w, x + 3 * t, NULL, s->scratch.lstm_sums.v);
-        bilstm_steps_matmul_s8_s16(&lstm_u, s->lstm_h, s->scratch.lstm_sums.v, s->scratch.lstm_gates.v);
-        bilstm_steps_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_h);
-        bilstm_steps_rescale_s8_s8(&lstm_y, s->lstm_h, s->scratch.concat.v + 8 * t);
+        bilstm_steps_copy_s8(&lstm_join, x + 3 * t, s->lstm_xh);
+        bilstm_steps_widen_s8(&lstm_xh_wide_1_1_3_2, s->lstm_xh, s->scratch.lstm_xh_wide_1_1_3_2_2.v);
+        bilstm_steps_matmul_gates(&lstm_wu, s->scratch.lstm_xh_wide_1_1_3_2_2.v, NULL, NULL, s->scratch.lstm_gates.v);
+        bilstm_steps_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_xh + 3);
+        bilstm_steps_rescale_s8_s8(&lstm_y, s->lstm_xh + 3, s->scratch.concat.v + 8 * t);
     }
     for (int t = 0; t < 6; t++) {
-        bilstm_steps_matmul_s8_s32(&lstm_reverse_w, x + 15 - 3 * t, NULL, s->scratch.lstm_reverse_sums.v);
-        bilstm_steps_matmul_s8_s16(&lstm_reverse_u, s->lstm_reverse_h, s->scratch.lstm_reverse_sums.v, s->scratch.lstm_reverse_gates.v);
-        bilstm_steps_lstm_update_s8(&lstm_reverse_update, s->scratch.lstm_reverse_gates.v, s->lstm_reverse_c, s->lstm_reverse_h);
-        bilstm_steps_rescale_s8_s8(&lstm_reverse_y, s->lstm_reverse_h, s->scratch.concat.v + 44 - 8 * t);
+        bilstm_steps_copy_s8(&lstm_join, x + 15 - 3 * t, s->lstm_reverse_xh);
+        bilstm_steps_widen_s8(&lstm_xh_wide_1_1_3_2, s->lstm_reverse_xh, s->scratch.lstm_reverse_xh_wide_1_1_3_21_2.v);
+        bilstm_steps_matmul_gates(&lstm_reverse_wu, s->scratch.lstm_reverse_xh_wide_1_1_3_21_2.v, NULL, NULL, s->scratch.lstm_reverse_gates.v);
+        bilstm_steps_lstm_update_s8(&lstm_reverse_update, s->scratch.lstm_reverse_gates.v, s->lstm_reverse_c, s->lstm_reverse_xh + 3);
+        bilstm_steps_rescale_s8_s8(&lstm_reverse_y, s->lstm_reverse_xh + 3, s->scratch.concat.v + 44 - 8 * t);
     }
-    bilstm_steps_matmul_s8_s8(&fc, s->scratch.concat.v, NULL, y);
+    bilstm_steps_widen_s8(&concat_wide_6_12, s->scratch.concat.v, s->scratch.concat_wide_6_12_2.v);
+    bilstm_steps_matmul_pairs_s8(&fc, s->scratch.concat_wide_6_12_2.v, NULL, NULL, y);
 }

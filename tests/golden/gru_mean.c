@@ -3,7 +3,7 @@
  * Model sha256 f1af6d7edda9653d42ad0845c046170598dc5dbb9faf7852270296d7259b13a8.
  * Recipe: dense.
  * Multiply-accumulates: 306 per step, 2385 per sequence of 8 steps.
- * Bytes: weights 454, RAM 252, scratch 184.
+ * Bytes: weights 454, RAM 188, scratch 116.
  *
  * This file belongs to you, the user of hmdc; use it under any terms you like.
  */
@@ -18,6 +18,16 @@
 #define GRU_MEAN_KERNEL static
 #endif
 
+/* 1: assembly for Armv7E-M, Armv8-M with DSP.  0, or GRU_MEAN_PLAIN_C defined: the same bits from plain C. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && !defined(GRU_MEAN_PLAIN_C)
+#define GRU_MEAN_ASM 1
+#else
+#define GRU_MEAN_ASM 0
+#endif
+#if GRU_MEAN_ASM && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* of the plain C */
+#endif
+
 /* The compiler planned the memory with these sizes. */
 typedef char gru_mean_check_ram[sizeof(gru_mean_state) == GRU_MEAN_RAM_BYTES ? 1 : -1];
 
@@ -28,10 +38,67 @@ static inline int32_t gru_mean_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
+/* (a * b + 2^31) >> 32 */
+static inline int32_t gru_mean_mulr(int32_t a, int32_t b)
+{
+#if GRU_MEAN_ASM
+    int32_t r;
+    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+#endif
+}
+
+/* sum + ((a * b + 2^31) >> 32) */
+static inline int32_t gru_mean_add_mulr(int32_t sum, int32_t a, int32_t b)
+{
+#if GRU_MEAN_ASM
+    int32_t r;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
+    return r;
+#else
+    return sum + gru_mean_mulr(a, b);
+#endif
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t gru_mean_requant(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+    return gru_mean_mulr(acc * (1 << shift), mult);
+}
+
+static inline int32_t gru_mean_sat16(int32_t v)
+{
+#if GRU_MEAN_ASM
+    int32_t r;
+    __asm__("ssat %0, #16, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+#endif
+}
+
+static inline int32_t gru_mean_sat8(int32_t v)
+{
+#if GRU_MEAN_ASM
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+#endif
+}
+
+/* v clamped for an element of `bytes` bytes.  Bounds that are those of its type are left to gru_mean_sat8 and gru_mean_sat16,
+ * one instruction on some cores; where lo and hi stay the same, the question is answered in front of the loop. */
+static inline int32_t gru_mean_bound(int32_t v, int32_t lo, int32_t hi, uint32_t bytes)
+{
+    if (bytes == 1 && lo == INT8_MIN && hi == INT8_MAX)
+        return gru_mean_sat8(v);
+    if (bytes == 2 && lo == INT16_MIN && hi == INT16_MAX)
+        return gru_mean_sat16(v);
+    return gru_mean_clamp(v, lo, hi);
 }
 
 /* v * 2^-15, halves rounded up. */
@@ -40,12 +107,237 @@ static inline int32_t gru_mean_shift_round15(int32_t v)
     return (v + (1 << 14)) >> 15;
 }
 
-/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
+/* middle: knot of x = 0 among knots 256 apart, a constant table; x: -32768..32767.  Both knots by one load, both products
+ * by one SMLAD: their weights are 256 - part and part, in one word 65535 part + 256. */
 static inline int32_t gru_mean_interpolate(const int16_t *middle, int32_t x)
 {
+#if GRU_MEAN_ASM
+    uint32_t knots, weights;
+    int32_t r;
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(knots) : "r"(middle), "r"(x >> 8));
+    __asm__("mla %0, %1, %2, %3" : "=r"(weights) : "r"(x & 255), "r"(65535), "r"(256));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"(weights), "r"(128));
+    return r >> 8;
+#else
     const int16_t *left = middle + (x >> 8);
     return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
+#endif
 }
+
+#if GRU_MEAN_ASM
+/* Copies the given number of bytes, a multiple of 4, from the lowest address on; neither end need be aligned. */
+static inline void gru_mean_copy_words(const void *from, void *to, int32_t bytes)
+{
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldr r4, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "lsrs %2, %2, #4\n"
+        "beq 3f\n"
+        "2: ldr r4, [%0], #4\n" /* 16 bytes by 10 instructions */
+        "ldr r5, [%0], #4\n"
+        "ldr r6, [%0], #4\n"
+        "ldr r8, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "str r5, [%1], #4\n"
+        "str r6, [%1], #4\n"
+        "str r8, [%1], #4\n"
+        "subs %2, %2, #1\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(from), "+r"(to), "+r"(bytes)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+}
+#endif
+
+#if GRU_MEAN_ASM
+/* y[0..3] = x[0..3] of int8.  y: 4-byte aligned */
+static inline void gru_mean_widen4(const void *x, int16_t *y)
+{
+    uint32_t even, odd, low, high;
+    __asm__ volatile(
+        "ldr %[low], [%[x]]\n"
+        "sxtb16 %[even], %[low]\n"
+        "sxtb16 %[odd], %[low], ror #8\n"
+        "pkhbt %[low], %[even], %[odd], lsl #16\n"
+        "pkhtb %[high], %[odd], %[even], asr #16\n"
+        "strd %[low], %[high], [%[y]]\n"
+        : [even] "=&r"(even), [odd] "=&r"(odd), [low] "=&r"(low), [high] "=&r"(high)
+        : [x] "r"(x), [y] "r"(y)
+        : "memory");
+}
+#endif
+
+/* Products of 8-bit weights with 16-bit values of 8-bit range, one operand or two.  A group is 4 rows; weights lie in
+ * the order in which they are read: group after group, of a group 4 columns at a time, of these rows (0, 1) and then
+ * (2, 3), two columns in a word whose halves are 256 * w1 + w0. */
+struct gru_mean_pairs {
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values */
+    const int16_t *h, *h_end; /* likewise; one operand only: h_end = x_end */
+    const uint32_t *weights;
+    const int32_t *start;     /* 4 a group: where the sums start */
+    const int32_t *mult;      /* 4 a group: from the sums to y; two operands: before these 4 from x to the sums of h */
+    int32_t mult_step;        /* with `wide`: 0, or -16 for the same 4 multipliers again and again */
+    int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
+    int32_t wide;             /* y is int32 and does not saturate; else int16 */
+    void *y, *y_end;          /* 4 results a group */
+};
+
+#if GRU_MEAN_ASM
+/* 4 columns: r6, r8 += w0 x and r7, r9 += (256 w1 + w0) x, 16 products by 14 instructions of 4 bytes each. */
+#define GRU_MEAN_PAIRS_4 \
+    "ldmia r10!, {r0, r1}\n" \
+    "ldmia r11!, {r2-r5}\n" \
+    "smlad r7, r2, r0, r7\n" \
+    "sxtb16 r2, r2\n" \
+    "smlad r6, r2, r0, r6\n" \
+    "smlad r7, r3, r1, r7\n" \
+    "sxtb16 r3, r3\n" \
+    "smlad r6, r3, r1, r6\n" \
+    "smlad r9, r4, r0, r9\n" \
+    "sxtb16 r4, r4\n" \
+    "smlad r8, r4, r0, r8\n" \
+    "smlad r9, r5, r1, r9\n" \
+    "sxtb16 r5, r5\n" \
+    "smlad r8, r5, r1, r8\n"
+/* r3 = where to enter the loop at r1 for the operand r2..r3, so that it ends with a whole round of 32 columns. */
+#define GRU_MEAN_PAIRS_ENTRY \
+    "sub r3, r3, r2\n" \
+    "lsr r3, r3, #3\n" \
+    "rsb r3, r3, #0\n" \
+    "and r3, r3, #7\n" \
+    "mov r4, #56\n" \
+    "mla r3, r3, r4, r1\n"
+#define GRU_MEAN_SHIFT_MULTIPLY(shift) \
+    "lsl r6, r6, " shift "\n" \
+    "lsl r7, r7, " shift "\n" \
+    "lsl r8, r8, " shift "\n" \
+    "lsl r9, r9, " shift "\n" GRU_MEAN_MULTIPLY
+#define GRU_MEAN_MULTIPLY \
+    "smmulr r6, r6, r1\n" \
+    "smmulr r7, r7, r2\n" \
+    "smmulr r8, r8, r3\n" \
+    "smmulr r9, r9, r4\n"
+#endif
+
+/* y[] = the requantized sums; p->weights, p->start, p->mult and p->y move on.  The sums of odd rows start at 0 and get
+ * their start behind the shift, so that only the products have to stay below 2^23. */
+#if GRU_MEAN_ASM
+__attribute__((naked, noinline)) static void gru_mean_pairs_multiply(__attribute__((unused)) struct gru_mean_pairs *p)
+{
+    __asm__ volatile(
+        "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #16\n" /* entries into the loop for x and for h, start of the odd rows; then p */
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "ldrd r2, r3, [r0]\n" GRU_MEAN_PAIRS_ENTRY
+        "str r3, [sp]\n"
+        "ldrd r2, r3, [r0, #8]\n" GRU_MEAN_PAIRS_ENTRY
+        "str r3, [sp, #4]\n"
+        "ldrd r11, lr, [r0, #16]\n"
+        "0: ldr r0, [sp, #16]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "ldrd r10, r12, [r0]\n"
+        "ldmia lr!, {r6-r9}\n"
+        "ldr r1, [sp]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4 GRU_MEAN_PAIRS_4
+        "cmp r10, r12\n"
+        "bne 1b\n"
+        "ldr r0, [sp, #16]\n"
+        "ldrd r1, r2, [sp, #8]\n"
+        "sub r7, r7, r6\n"
+        "sub r9, r9, r8\n"
+        "add r7, r1, r7, asr #8\n"
+        "add r9, r2, r9, asr #8\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r4, [r0, #12]\n"
+        "cmp r12, r4\n"
+        "ldmia r5!, {r1-r4}\n"
+        "bne 2f\n"
+        "ldr r12, [r0, #36]\n"
+        "cmp r12, #0\n"
+        "bne 3f\n"
+        "str r5, [r0, #24]\n" GRU_MEAN_MULTIPLY
+        "ssat r6, #16, r6\n"
+        "ssat r7, #16, r7\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "pkhbt r6, r6, r7, lsl #16\n"
+        "pkhbt r8, r8, r9, lsl #16\n"
+        "ldrd r1, r2, [r0, #40]\n"
+        "str r6, [r1], #4\n" /* y may have the alignment of int16 */
+        "str r8, [r1], #4\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "b 4f\n"
+        "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
+        "ldr r5, [r0, #32]\n" GRU_MEAN_SHIFT_MULTIPLY("r5")
+        "ldrd r10, r12, [r0, #8]\n"
+        "ldr r1, [sp, #4]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        "3: ldrd r10, r12, [r0, #28]\n" /* int32 results */
+        "add r5, r5, r10\n"
+        "str r5, [r0, #24]\n" GRU_MEAN_SHIFT_MULTIPLY("r12")
+        "ldrd r1, r2, [r0, #40]\n"
+        "stmia r1!, {r6-r9}\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "4: strd r11, lr, [r0, #16]\n"
+        "add sp, sp, #16\n"
+        "pop {r0, r4-r11, pc}\n");
+}
+#else
+/* Adds the products of a group with the values from x to end. */
+static void gru_mean_pairs_group(struct gru_mean_pairs *p, const int16_t *x, const int16_t *end, int32_t sum[4])
+{
+    for (; x != end; x += 4) {
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2, column = i & 3;
+            sum[row] += w0 * x[column];
+            sum[row + 1] += (both - w0) / 256 * x[column];
+        }
+        p->weights += 4;
+    }
+}
+
+static void gru_mean_pairs_multiply(struct gru_mean_pairs *p)
+{
+    do {
+        int32_t sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        gru_mean_pairs_group(p, p->x, p->x_end, sum);
+        if (p->h_end != p->x_end) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = gru_mean_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            gru_mean_pairs_group(p, p->h, p->h_end, sum);
+        }
+        for (int32_t i = 0; i < 4; i++) {
+            if (p->wide)
+                ((int32_t *)p->y)[i] = gru_mean_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            else
+                ((int16_t *)p->y)[i] = (int16_t)gru_mean_sat16(gru_mean_mulr(sum[i], *p->mult++));
+        }
+        p->mult += p->wide ? p->mult_step / 4 : 0;
+        p->y = (char *)p->y + (p->wide ? 16 : 8);
+    } while (p->y != p->y_end);
+}
+#endif
 
 /* ---- kernels ---- */
 
@@ -58,9 +350,24 @@ struct gru_mean_load_s8 {
 
 GRU_MEAN_KERNEL void gru_mean_load_s8(const struct gru_mean_load_s8 *k, int8_t *y)
 {
-    const int32_t n = k->n;
+    const int8_t *v = k->v;
+    const int8_t fill = (int8_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int8_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int8_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
@@ -74,9 +381,24 @@ struct gru_mean_load_s16 {
 
 GRU_MEAN_KERNEL void gru_mean_load_s16(const struct gru_mean_load_s16 *k, int16_t *y)
 {
-    const int32_t n = k->n;
+    const int16_t *v = k->v;
+    const int16_t fill = (int16_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int16_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int16_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
@@ -90,119 +412,239 @@ struct gru_mean_load_s32 {
 
 GRU_MEAN_KERNEL void gru_mean_load_s32(const struct gru_mean_load_s32 *k, int32_t *y)
 {
-    const int32_t n = k->n;
+    const int32_t *v = k->v;
+    const int32_t fill = (int32_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int32_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int32_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct gru_mean_matmul_s8_s32 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py
+ * One piece of memory is copied by words, which need no alignment here. */
+struct gru_mean_copy_s8 {
+    int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
+    int32_t n1, x1, y1;
+    int32_t n2, x2, y2;
+    int32_t n3, x3, y3;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-GRU_MEAN_KERNEL void gru_mean_matmul_s8_s32(const struct gru_mean_matmul_s8_s32 *k, const int8_t *x, const int32_t *add, int32_t *y)
+GRU_MEAN_KERNEL void gru_mean_copy_s8(const struct gru_mean_copy_s8 *k, const int8_t *x, int8_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
+    for (int32_t i0 = 0; i0 < k->n0; i0++) {
+        for (int32_t i1 = 0; i1 < k->n1; i1++) {
+            for (int32_t i2 = 0; i2 < k->n2; i2++) {
+                const int8_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
+                int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
+                int32_t i = n;
+#if GRU_MEAN_ASM
+                if (dx == 1 && dy == 1) {
+                    const int32_t done = n & -(4 / (int32_t)sizeof(int8_t));
+                    gru_mean_copy_words(from, to, done * (int32_t)sizeof(int8_t));
+                    i -= done;
+                    from += done;
+                    to += done;
                 }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + gru_mean_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int32_t)gru_mean_clamp(add ? *add++ + v : v, k->lo, k->hi);
+#endif
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
-            w += tile * columns;
         }
-        x += columns * q;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct gru_mean_matmul_s8_s16 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
+/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp/operands.py */
+struct gru_mean_widen_s8 {
+    int32_t p, k, q;
+    int32_t gained, gain; /* the first of k count 2^gain times; then p = q = 1 */
+};
+
+GRU_MEAN_KERNEL void gru_mean_widen_s8(const struct gru_mean_widen_s8 *c, const int8_t *x, int16_t *y)
+{
+    const int32_t n = c->k, q = c->q;
+    int16_t *const first = y;
+    for (int32_t p = 0; p < c->p; p++, x += n * q) {
+        for (int32_t j = 0; j < q; j++) {
+            const int8_t *from = x + j;
+            int32_t k = n;
+#if GRU_MEAN_ASM
+            for (; sizeof(int8_t) == 1 && q == 1 && k >= 4; k -= 4, from += 4, y += 4)
+                gru_mean_widen4(from, y);
+#endif
+            for (; k >= 4; k -= 4) {
+                const int32_t a = from[0], b = from[q], d = from[2 * q], e = from[3 * q];
+                y[0] = (int16_t)a;
+                y[1] = (int16_t)b;
+                y[2] = (int16_t)d;
+                y[3] = (int16_t)e;
+                from += 4 * q;
+                y += 4;
+            }
+            if (k > 0) {
+                y[3] = 0;
+                y[2] = k > 2 ? from[2 * q] : 0;
+                y[1] = k > 1 ? from[q] : 0;
+                y[0] = from[0];
+                y += 4;
+            }
+        }
+    }
+    for (int32_t i = 0; i < c->gained; i++)
+        first[i] = (int16_t)(first[i] * (1 << c->gain));
+}
+
+
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp/products.py */
+struct gru_mean_matmul_gates {
+    const uint32_t *weights; /* groups of 4 rows, see gru_mean_pairs */
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h, with those that fill up */
+};
+
+/* x: [columns], h: [h_columns] or null, widened; start: [rows], in place of the bias, or null. */
+GRU_MEAN_KERNEL void gru_mean_matmul_gates(const struct gru_mean_matmul_gates *k, const int16_t *x, const int16_t *h,
+                              const int32_t *start, int16_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct gru_mean_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = h ? h : x,
+        .h_end = h ? h + k->h_columns : x + k->columns,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
+    };
+    if (whole > 0)
+        gru_mean_pairs_multiply(&p);
+    if (rest > 0) {
+        int32_t first[4] = {0, 0, 0, 0};
+        int16_t last[4];
+        for (int32_t i = 0; i < rest; i++)
+            first[i] = p.start[i];
+        p.start = first;
+        p.y = last;
+        p.y_end = last + 4;
+        gru_mean_pairs_multiply(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
+    }
+}
+
+
+/* y[r] = requant_r(bias[r] + sum_k w[r,k] x[k]).  numpy: hmdc/isa/dsp/products.py */
+struct gru_mean_matmul_sums {
+    const uint32_t *weights; /* groups of 4 rows, see gru_mean_pairs */
+    const int32_t *bias;     /* [rows] */
+    const int32_t *mult;     /* groups of 4 rows */
+    int32_t shift;
+    int32_t rows, columns;   /* columns: with those that fill up */
+};
+
+/* x: [columns], widened. */
+GRU_MEAN_KERNEL void gru_mean_matmul_sums(const struct gru_mean_matmul_sums *k, const int16_t *x, int32_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct gru_mean_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = x,
+        .h_end = x + k->columns,
+        .weights = k->weights,
+        .start = k->bias,
+        .mult = k->mult,
+        .shift = k->shift,
+        .wide = 1,
+        .y = y,
+        .y_end = y + whole,
+    };
+    if (whole > 0)
+        gru_mean_pairs_multiply(&p);
+    if (rest > 0) {
+        int32_t first[4] = {0, 0, 0, 0}, last[4];
+        for (int32_t i = 0; i < rest; i++)
+            first[i] = p.start[i];
+        p.start = first;
+        p.y = last;
+        p.y_end = last + 4;
+        gru_mean_pairs_multiply(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
+    }
+}
+
+
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp/products.py */
+struct gru_mean_matmul_pairs_s16 {
+    const uint32_t *weights; /* groups of 4 rows, see gru_mean_pairs */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], rows filled up to whole groups */
+    const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
     int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
+    int32_t bias_each;
+    int32_t p, q, rows, columns; /* columns: with those that fill up */
     int32_t zero, lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-GRU_MEAN_KERNEL void gru_mean_matmul_s8_s16(const struct gru_mean_matmul_s8_s16 *k, const int8_t *x, const int32_t *add, int16_t *y)
+/* x: [p, q, columns], widened; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+GRU_MEAN_KERNEL void gru_mean_matmul_pairs_s16(const struct gru_mean_matmul_pairs_s16 *k, const int16_t *x, const int32_t *start,
+                              const int32_t *add, int16_t *y)
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + gru_mean_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int16_t)gru_mean_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
+    const int32_t *bias = k->bias;
+    int32_t result[32];
+    for (int32_t i = 0; i < k->p * q; i++, x += columns) {
+        struct gru_mean_pairs p = {
+            .x = x,
+            .x_end = x + columns,
+            .h = x,
+            .h_end = x + columns,
+            .weights = k->weights,
+            .start = bias,
+            .mult = k->mult,
+            .mult_step = k->mult_step,
+            .shift = k->shift,
+            .wide = 1,
+        };
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; r += 32) {
+            const int32_t n = rows - r < 32 ? rows - r : 32;
+            if (start) {
+                for (int32_t t = 0; t < ((n + 3) & ~3); t++)
+                    result[t] = bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = result; /* each group is read before it is written */
             }
-            w += tile * columns;
+            p.y = result;
+            p.y_end = result + ((n + 3) & ~3);
+            gru_mean_pairs_multiply(&p);
+            for (int32_t t = 0; t < n; t++, at += q) {
+                const int32_t v = k->zero + result[t];
+                y[at] = (int16_t)gru_mean_clamp(add ? add[at] + v : v, k->lo, k->hi);
+            }
         }
-        x += columns * q;
+        bias += k->bias_each ? (rows + 3) & ~3 : 0;
     }
 }
 
@@ -220,10 +662,10 @@ GRU_MEAN_KERNEL void gru_mean_gate_s16(const struct gru_mean_gate_s16 *k, const 
                       int16_t *y)
 {
     const int16_t *gate = k->gate + 128;
-    const int32_t n = k->n;
+    const int32_t n = k->n, lo = k->lo, hi = k->hi;
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = gru_mean_requant(gru_mean_interpolate(gate, a[i]) * b[i], k->mult, k->shift);
-        y[i] = (int16_t)gru_mean_clamp(add ? add[i] + v : v, k->lo, k->hi);
+        y[i] = (int16_t)gru_mean_bound(add ? add[i] + v : v, lo, hi, sizeof(int16_t));
     }
 }
 
@@ -244,7 +686,7 @@ GRU_MEAN_KERNEL void gru_mean_gru_update(const struct gru_mean_gru_update *k, co
         const int32_t keep = gru_mean_interpolate(gate, z[i]);
         const int32_t fresh = (32768 - keep) * gru_mean_interpolate(candidate, n[i]);
         const int32_t v = gru_mean_shift_round15(keep * h[i]) + gru_mean_requant(fresh, k->mult, k->shift);
-        h[i] = (int16_t)gru_mean_clamp(v, INT16_MIN, INT16_MAX);
+        h[i] = (int16_t)gru_mean_sat16(v);
     }
 }
 
@@ -262,14 +704,21 @@ struct gru_mean_rescale_s16_s8 {
 
 GRU_MEAN_KERNEL void gru_mean_rescale_s16_s8(const struct gru_mean_rescale_s16_s8 *k, const int16_t *x, int8_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3, mult = k->mult, zero = k->zero, lo = k->lo, hi = k->hi;
+    const int32_t unit = 1 << k->shift, offset = -k->x_zero * unit;
+    const int32_t flat = dx == 1 && dy == 1;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const int16_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    const int32_t v = gru_mean_requant(from[i3 * k->x3] - k->x_zero, k->mult, k->shift);
-                    to[i3 * k->y3] = (int8_t)gru_mean_clamp(k->zero + v, k->lo, k->hi);
+                for (int32_t i = flat ? n : 0; i > 0; i--) {
+                    const int32_t v = gru_mean_add_mulr(zero, *from++ * unit + offset, mult);
+                    *to++ = (int8_t)gru_mean_bound(v, lo, hi, sizeof(int8_t));
+                }
+                for (int32_t i = flat ? 0 : n; i > 0; i--, from += dx, to += dy) {
+                    const int32_t v = gru_mean_add_mulr(zero, *from * unit + offset, mult);
+                    *to = (int8_t)gru_mean_clamp(v, lo, hi);
                 }
             }
         }
@@ -305,14 +754,21 @@ struct gru_mean_rescale_s32_s8 {
 
 GRU_MEAN_KERNEL void gru_mean_rescale_s32_s8(const struct gru_mean_rescale_s32_s8 *k, const int32_t *x, int8_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3, mult = k->mult, zero = k->zero, lo = k->lo, hi = k->hi;
+    const int32_t unit = 1 << k->shift, offset = -k->x_zero * unit;
+    const int32_t flat = dx == 1 && dy == 1;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const int32_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    const int32_t v = gru_mean_requant(from[i3 * k->x3] - k->x_zero, k->mult, k->shift);
-                    to[i3 * k->y3] = (int8_t)gru_mean_clamp(k->zero + v, k->lo, k->hi);
+                for (int32_t i = flat ? n : 0; i > 0; i--) {
+                    const int32_t v = gru_mean_add_mulr(zero, *from++ * unit + offset, mult);
+                    *to++ = (int8_t)gru_mean_bound(v, lo, hi, sizeof(int8_t));
+                }
+                for (int32_t i = flat ? 0 : n; i > 0; i--, from += dx, to += dy) {
+                    const int32_t v = gru_mean_add_mulr(zero, *from * unit + offset, mult);
+                    *to = (int8_t)gru_mean_clamp(v, lo, hi);
                 }
             }
         }
@@ -331,62 +787,63 @@ struct gru_mean_table_s16_s8 {
 GRU_MEAN_KERNEL void gru_mean_table_s16_s8(const struct gru_mean_table_s16_s8 *k, const int16_t *x, int8_t *y)
 {
     const int16_t *table = k->table + 128;
-    const int32_t n = k->n;
+    const int32_t n = k->n, lo = k->lo, hi = k->hi;
     for (int32_t i = 0; i < n; i++) {
         const int32_t v = gru_mean_requant(gru_mean_interpolate(table, x[i]), k->mult, k->shift);
-        y[i] = (int8_t)gru_mean_clamp(k->zero + v, k->lo, k->hi);
+        y[i] = (int8_t)gru_mean_bound(k->zero + v, lo, hi, sizeof(int8_t));
     }
 }
 
 
 /* ---- constants ---- */
 
-static const int8_t gru_w_weights[54] = {
-    -127, 42, -39, 127, -127, -92, -127, 75, 123, -127, -118, 127, -127, 3, 44, -127, 127, 114, 127, 39, -13,
-    127, -50, 127, -127, 117, 57, -127, -127, 34, 127, -124, -46, 127, -40, 127, -85, -127, -127, -102, 31,
-    -127, -127, 121, -127, 10, -127, 116, -8, -127, -18, -127, 127, -60
+static const uint32_t gru_wu_weights[60] = {
+    0x7527db8b, 0x7eef2ae3, 0x48c284ab, 0x4e696aeb, 0x0f3143e8, 0x865883d1, 0xf27ffc5e, 0xb63eec2b, 0x7d38cc57,
+    0x00000c81, 0xd130c1c1, 0x0000810d, 0x7ed78a28, 0xaab0d0ad, 0xcd0211bd, 0x7f3b96a7, 0xa0c323ec, 0xe87f2072,
+    0x6a88acc5, 0x4b5c9a4e, 0xe998c153, 0x000018db, 0x35d1d14b, 0x00004181, 0x2372717f, 0xd966b575, 0x736bd2f5,
+    0xaffb9737, 0xc37d7f6e, 0x354ad4d5, 0x04cdf11a, 0x7f326a7f, 0xc0bde212, 0x0000c02d, 0x5257e2cf, 0x0000852f,
+    0x8c613396, 0xd96fb0da, 0x841b7e9c, 0x97f4e8a1, 0x7eedfb92, 0x979a9e45, 0x13c69049, 0x34c95de6, 0x0921a0a1,
+    0x00007d81, 0xb66209f3, 0x00001a81, 0x7f52d7e3, 0xe181863a, 0x00000000, 0x00000000, 0xf6ede9af, 0x3819b608,
+    0x00000000, 0x00000000, 0xbe4eb587, 0x00001690, 0x00000000, 0x00000000
 };
 
-static const int32_t gru_w_bias[27] = {
-    3897, 3652, 4131, 8202, -4194, -571, 6942, 4537, 246, 9312, -6656, -12214, 3727, -2336, -16005, 1632, -1662,
-    -11409, 7649, 10039, 11718, -1596, 4834, 1205, -3604, -2523, -1094
+static const int32_t gru_wu_bias[18] = {
+    14388, 13501, 11070, 31857, -5415, -2284, 14680, 7249, 985, 33164, -22517, -44104, 12446, -8526, -50588,
+    6527, -4304, -45638
 };
 
-static const int32_t gru_w_mult[27] = {
-    733151195, 747974013, 570562848, 741995061, 257330713, 710587769, 441081169, 279475968, 630174423,
-    596702969, 703203051, 686885495, 445547588, 729022871, 659517554, 768455483, 541860320, 741781527,
-    526708303, 400634270, 280383488, 573756961, 457630054, 431107352, 731781018, 643805010, 732136908
+static const int32_t gru_wu_mult[20] = {
+    198274032, 202467768, 213284214, 190928933, 199670328, 177644728, 208242034, 174735778, 157543884,
+    167516734, 207713575, 190308357, 133678373, 199655783, 208726859, 192111906, 211000688, 185445563, 0, 0
 };
 
-static const int8_t gru_u_weights[162] = {
-    -29, -17, -24, 49, -47, 88, 87, 56, -127, 43, 127, 68, 15, -124, -122, -52, 125, 13, -21, 105, 94, 127, 43,
-    62, -63, 48, 13, 107, 78, -4, -14, -20, -74, -62, -47, -127, -83, -80, -20, -61, 114, 127, 83, -104, -37,
-    -62, -113, 48, -127, 43, -32, -84, -29, 33, -89, 59, -59, -120, 78, 92, 75, -47, -127, -105, 127, -83, 107,
-    -102, 75, -47, 54, 66, 119, 103, 111, 127, -44, 75, 19, -68, 46, -75, -39, 127, -61, -43, 53, -30, -63, -64,
-    55, -5, 26, -51, 127, 50, -49, 87, 47, -105, -80, -15, 5, 106, 127, -29, 82, -123, -38, 111, -110, -19, 69,
-    -102, -95, 33, -127, -79, -39, -4, 127, -98, -104, -95, 9, 126, -95, -12, 73, -58, -26, -55, -13, 98, -127,
-    -26, -118, -127, 23, 106, 59, 11, -83, 30, 58, -127, -81, -19, 8, 25, -121, 78, -112, -127, -31, -23, -9,
-    -77, 58, -77, -69, 24
+static const uint32_t gru_wn_weights[12] = {
+    0x998180ab, 0x00000000, 0x7881811f, 0x00000000, 0x740a8081, 0x00000000, 0x8081edf8, 0x00000000, 0xffc4007f,
+    0x00000000, 0x00000000, 0x00000000
 };
 
-static const int32_t gru_u_mult[18] = {
-    198274032, 202467768, 213284214, 190928933, 199670328, 133205669, 208242034, 174735778, 155454288,
-    167516734, 207713575, 190308357, 133678373, 199655783, 208726859, 169776019, 211000688, 178333180
+static const int32_t gru_wn_bias[9] = {
+    7649, 10039, 11718, -1596, 4834, 1205, -3604, -2523, -1094
 };
 
-static const int8_t gru_un_weights[81] = {
-    -67, 83, -120, 113, 86, -49, 22, -127, 77, 7, 82, 37, -42, -127, -69, -106, -66, 21, 80, -17, 0, -105, 22,
-    -10, -67, -127, -73, 3, -69, -96, 115, 127, -117, -46, -5, -103, 68, 82, 127, 45, -38, 67, -56, 36, -65,
-    101, 36, 25, 105, 76, 107, 127, 23, -23, -53, -16, 64, -43, -28, -118, -72, 127, 102, -41, 80, 73, 127, -79,
-    48, -49, -59, 119, -37, 127, 127, -70, -96, -38, -30, -124, 35
+static const int32_t gru_wn_mult[12] = {
+    526708303, 400634270, 280383488, 573756961, 457630054, 431107352, 731781018, 643805010, 732136908, 0, 0, 0
 };
 
-static const int32_t gru_un_bias[9] = {
-    -24123, 27709, -20383, 17787, 30056, 20869, -18935, 9098, 29135
+static const uint32_t gru_un_weights[36] = {
+    0x525306bd, 0xd6712488, 0xbaef0350, 0x7297a000, 0xbacf8156, 0xbd819616, 0x8af67f16, 0xfa81d1bd, 0x0000154d,
+    0x00000000, 0x000098b7, 0x00000000, 0x24526544, 0x692d197f, 0x4ff0d6cb, 0x7ed54940, 0x6b434bda, 0x17247ec8,
+    0x2f8ab0e4, 0xc57fceb8, 0x0000e8bf, 0x00000000, 0x00007766, 0x00000000, 0x007fffdb, 0xffba007f, 0x00000000,
+    0x00000000, 0xffdaffa0, 0xff84ffe2, 0x00000000, 0x00000000, 0x00000023, 0x00000000, 0x00000000, 0x00000000
 };
 
-static const int32_t gru_un_mult[9] = {
-    1122973840, 1092116192, 954687776, 977193566, 1043722240, 1120345997, 1118993047, 1144959264, 833338642
+static const int32_t gru_un_bias[12] = {
+    -24123, 27709, -20383, 17787, 30056, 20869, -18935, 9098, 29135, 0, 0, 0
+};
+
+static const int32_t gru_un_mult[12] = {
+    1122973840, 1092116192, 954687776, 977193566, 1043722240, 1120345997, 1118993047, 1144959264, 833338642, 0,
+    0, 0
 };
 
 static const int16_t sigmoid_table[257] = {
@@ -429,25 +886,32 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767
 };
 
-static const int8_t fc_weights[9] = {
-    0, 77, -2, -38, -22, 101, -74, -127, -117
+static const uint32_t fc_weights[12] = {
+    0x004d0000, 0xffdafffe, 0x00000000, 0x00000000, 0x0065ffea, 0xff81ffb6, 0x00000000, 0x00000000, 0x0000ff8b,
+    0x00000000, 0x00000000, 0x00000000
 };
 
 static const int32_t fc_bias[1] = {
     41449
 };
 
-static const int32_t fc_mult[1] = {
-    116183634
+static const int32_t fc_mult[4] = {
+    116183634, 0, 0, 0
 };
 
-static const struct gru_mean_load_s8 gru_feed_initial = {
+static const struct gru_mean_load_s8 gru_x_initial = {
+    .v = NULL,
+    .fill = 9,
+    .n = 2,
+};
+
+static const struct gru_mean_load_s8 gru_h_initial = {
     .v = NULL,
     .fill = 0,
     .n = 9,
 };
 
-static const struct gru_mean_load_s16 gru_h_initial = {
+static const struct gru_mean_load_s16 gru_h_initial_2 = {
     .v = NULL,
     .fill = 0,
     .n = 9,
@@ -459,46 +923,75 @@ static const struct gru_mean_load_s32 mean_sums_initial = {
     .n = 9,
 };
 
-static const struct gru_mean_matmul_s8_s32 gru_w = {
-    .weights = gru_w_weights,
-    .bias = gru_w_bias,
-    .mult = gru_w_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
-    .rows = 27,
-    .columns = 2,
-    .q = 1,
-    .zero = 0,
-    .lo = -536870912,
-    .hi = 536870911,
+static const struct gru_mean_copy_s8 gru_join = {
+    .n0 = 1,
+    .x0 = 0,
+    .y0 = 0,
+    .n1 = 1,
+    .x1 = 0,
+    .y1 = 0,
+    .n2 = 1,
+    .x2 = 0,
+    .y2 = 0,
+    .n3 = 2,
+    .x3 = 1,
+    .y3 = 1,
 };
 
-static const struct gru_mean_matmul_s8_s16 gru_u = {
-    .weights = gru_u_weights,
-    .bias = NULL,
-    .mult = gru_u_mult,
-    .mult_step = 1,
-    .shift = 0,
+static const struct gru_mean_widen_s8 gru_xh_wide_1_1_2_2 = {
     .p = 1,
+    .k = 11,
+    .q = 1,
+    .gained = 2,
+    .gain = 2,
+};
+
+static const struct gru_mean_matmul_gates gru_wu = {
+    .weights = gru_wu_weights,
+    .bias = gru_wu_bias,
+    .mult = gru_wu_mult,
+    .x_shift = 0,
     .rows = 18,
-    .columns = 9,
-    .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .columns = 12,
+    .h_columns = 0,
 };
 
-static const struct gru_mean_matmul_s8_s16 gru_un = {
+static const struct gru_mean_widen_s8 gru_xh_wide_1_11 = {
+    .p = 1,
+    .k = 2,
+    .q = 1,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct gru_mean_matmul_sums gru_wn = {
+    .weights = gru_wn_weights,
+    .bias = gru_wn_bias,
+    .mult = gru_wn_mult,
+    .shift = 0,
+    .rows = 9,
+    .columns = 4,
+};
+
+static const struct gru_mean_widen_s8 gru_xh_wide_1_12 = {
+    .p = 1,
+    .k = 9,
+    .q = 1,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct gru_mean_matmul_pairs_s16 gru_un = {
     .weights = gru_un_weights,
     .bias = gru_un_bias,
     .mult = gru_un_mult,
-    .mult_step = 1,
+    .mult_step = 0,
     .shift = 1,
+    .bias_each = 0,
     .p = 1,
-    .rows = 9,
-    .columns = 9,
     .q = 1,
+    .rows = 9,
+    .columns = 12,
     .zero = 0,
     .lo = -32768,
     .hi = 32767,
@@ -521,7 +1014,7 @@ static const struct gru_mean_gru_update gru_update = {
     .n = 9,
 };
 
-static const struct gru_mean_rescale_s16_s8 gru_feed_2 = {
+static const struct gru_mean_rescale_s16_s8 gru_feed = {
     .mult = 28348157,
     .shift = 0,
     .x_zero = 0,
@@ -568,25 +1061,14 @@ static const struct gru_mean_rescale_s32_s8 mean_divide = {
     .y3 = 1,
 };
 
-static const struct gru_mean_load_s32 mean_clear = {
-    .v = NULL,
-    .fill = 0,
-    .n = 9,
-};
-
-static const struct gru_mean_matmul_s8_s16 fc = {
+static const struct gru_mean_matmul_gates fc = {
     .weights = fc_weights,
     .bias = fc_bias,
     .mult = fc_mult,
-    .mult_step = 0,
-    .shift = 0,
-    .p = 1,
+    .x_shift = 0,
     .rows = 1,
-    .columns = 9,
-    .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .columns = 12,
+    .h_columns = 0,
 };
 
 static const struct gru_mean_table_s16_s8 sigmoid = {
@@ -604,29 +1086,35 @@ static const struct gru_mean_table_s16_s8 sigmoid = {
 /* What happens in every time step. */
 static void gru_mean_frame(gru_mean_state *s, const int8_t *x)
 {
-    gru_mean_matmul_s8_s32(&gru_w, x, NULL, s->scratch.gru_sums.v);
-    gru_mean_matmul_s8_s16(&gru_u, s->gru_feed, s->scratch.gru_sums.v, s->scratch.gru_gates.v);
-    gru_mean_matmul_s8_s16(&gru_un, s->gru_feed, NULL, s->scratch.gru_un_2.v);
-    gru_mean_gate_s16(&gru_reset, s->scratch.gru_gates.v + 9, s->scratch.gru_un_2.v, s->scratch.gru_sums.v + 18, s->scratch.gru_candidate.v);
+    gru_mean_copy_s8(&gru_join, x, s->gru_xh);
+    gru_mean_widen_s8(&gru_xh_wide_1_1_2_2, s->gru_xh, s->scratch.gru_xh_wide_1_1_2_2_2.v);
+    gru_mean_matmul_gates(&gru_wu, s->scratch.gru_xh_wide_1_1_2_2_2.v, NULL, NULL, s->scratch.gru_gates.v);
+    gru_mean_widen_s8(&gru_xh_wide_1_11, s->gru_xh, s->scratch.gru_xh_wide_1_11_2.v);
+    gru_mean_matmul_sums(&gru_wn, s->scratch.gru_xh_wide_1_11_2.v, s->scratch.gru_xn.v);
+    gru_mean_widen_s8(&gru_xh_wide_1_12, s->gru_xh + 2, s->scratch.gru_xh_wide_1_12_2.v);
+    gru_mean_matmul_pairs_s16(&gru_un, s->scratch.gru_xh_wide_1_12_2.v, NULL, NULL, s->scratch.gru_un_2.v);
+    gru_mean_gate_s16(&gru_reset, s->scratch.gru_gates.v + 9, s->scratch.gru_un_2.v, s->scratch.gru_xn.v, s->scratch.gru_candidate.v);
     gru_mean_gru_update(&gru_update, s->scratch.gru_gates.v, s->scratch.gru_candidate.v, s->gru_h);
-    gru_mean_rescale_s16_s8(&gru_feed_2, s->gru_h, s->gru_feed);
-    gru_mean_accumulate_s8(&mean, s->gru_feed, s->mean_sums);
+    gru_mean_rescale_s16_s8(&gru_feed, s->gru_h, s->gru_xh + 2);
+    gru_mean_accumulate_s8(&mean, s->gru_xh + 2, s->mean_sums);
 }
 
 /* From what the newest step left to the outputs. */
 static void gru_mean_tail(gru_mean_state *s, int8_t *y)
 {
     gru_mean_rescale_s32_s8(&mean_divide, s->mean_sums, s->scratch.mean_2.v);
-    gru_mean_load_s32(&mean_clear, s->mean_sums);
-    gru_mean_matmul_s8_s16(&fc, s->scratch.mean_2.v, NULL, s->scratch.fc_2.v);
+    gru_mean_load_s32(&mean_sums_initial, s->mean_sums);
+    gru_mean_widen_s8(&gru_xh_wide_1_12, s->scratch.mean_2.v, s->scratch.mean_wide_1_13_2.v);
+    gru_mean_matmul_gates(&fc, s->scratch.mean_wide_1_13_2.v, NULL, NULL, s->scratch.fc_2.v);
     gru_mean_table_s16_s8(&sigmoid, s->scratch.fc_2.v, y);
 }
 
 void gru_mean_reset(gru_mean_state *s)
 {
     s->elapsed = 0;
-    gru_mean_load_s8(&gru_feed_initial, s->gru_feed);
-    gru_mean_load_s16(&gru_h_initial, s->gru_h);
+    gru_mean_load_s8(&gru_x_initial, s->gru_xh);
+    gru_mean_load_s8(&gru_h_initial, s->gru_xh + 2);
+    gru_mean_load_s16(&gru_h_initial_2, s->gru_h);
     gru_mean_load_s32(&mean_sums_initial, s->mean_sums);
 }
 

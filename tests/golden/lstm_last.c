@@ -3,7 +3,7 @@
  * Model sha256 2fce0019eb38475191a91405afdc02735d8887b12c2b5b015d19902cab35492e.
  * Recipe: dense.
  * Multiply-accumulates: 170 per step, 970 per sequence of 6 steps.
- * Bytes: weights 258, RAM 136, scratch 120.
+ * Bytes: weights 258, RAM 76, scratch 56.
  *
  * This file belongs to you, the user of hmdc; use it under any terms you like.
  */
@@ -18,6 +18,16 @@
 #define LSTM_LAST_KERNEL static
 #endif
 
+/* 1: assembly for Armv7E-M, Armv8-M with DSP.  0, or LSTM_LAST_PLAIN_C defined: the same bits from plain C. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && !defined(LSTM_LAST_PLAIN_C)
+#define LSTM_LAST_ASM 1
+#else
+#define LSTM_LAST_ASM 0
+#endif
+#if LSTM_LAST_ASM && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* of the plain C */
+#endif
+
 /* The compiler planned the memory with these sizes. */
 typedef char lstm_last_check_ram[sizeof(lstm_last_state) == LSTM_LAST_RAM_BYTES ? 1 : -1];
 
@@ -28,10 +38,44 @@ static inline int32_t lstm_last_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
+/* (a * b + 2^31) >> 32 */
+static inline int32_t lstm_last_mulr(int32_t a, int32_t b)
+{
+#if LSTM_LAST_ASM
+    int32_t r;
+    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+#endif
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t lstm_last_requant(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+    return lstm_last_mulr(acc * (1 << shift), mult);
+}
+
+static inline int32_t lstm_last_sat16(int32_t v)
+{
+#if LSTM_LAST_ASM
+    int32_t r;
+    __asm__("ssat %0, #16, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+#endif
+}
+
+static inline int32_t lstm_last_sat8(int32_t v)
+{
+#if LSTM_LAST_ASM
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+#endif
 }
 
 /* v * 2^-15, halves rounded up. */
@@ -40,12 +84,237 @@ static inline int32_t lstm_last_shift_round15(int32_t v)
     return (v + (1 << 14)) >> 15;
 }
 
-/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
+/* middle: knot of x = 0 among knots 256 apart, a constant table; x: -32768..32767.  Both knots by one load, both products
+ * by one SMLAD: their weights are 256 - part and part, in one word 65535 part + 256. */
 static inline int32_t lstm_last_interpolate(const int16_t *middle, int32_t x)
 {
+#if LSTM_LAST_ASM
+    uint32_t knots, weights;
+    int32_t r;
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(knots) : "r"(middle), "r"(x >> 8));
+    __asm__("mla %0, %1, %2, %3" : "=r"(weights) : "r"(x & 255), "r"(65535), "r"(256));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"(weights), "r"(128));
+    return r >> 8;
+#else
     const int16_t *left = middle + (x >> 8);
     return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
+#endif
 }
+
+#if LSTM_LAST_ASM
+/* Copies the given number of bytes, a multiple of 4, from the lowest address on; neither end need be aligned. */
+static inline void lstm_last_copy_words(const void *from, void *to, int32_t bytes)
+{
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldr r4, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "lsrs %2, %2, #4\n"
+        "beq 3f\n"
+        "2: ldr r4, [%0], #4\n" /* 16 bytes by 10 instructions */
+        "ldr r5, [%0], #4\n"
+        "ldr r6, [%0], #4\n"
+        "ldr r8, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "str r5, [%1], #4\n"
+        "str r6, [%1], #4\n"
+        "str r8, [%1], #4\n"
+        "subs %2, %2, #1\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(from), "+r"(to), "+r"(bytes)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+}
+#endif
+
+#if LSTM_LAST_ASM
+/* y[0..3] = x[0..3] of int8.  y: 4-byte aligned */
+static inline void lstm_last_widen4(const void *x, int16_t *y)
+{
+    uint32_t even, odd, low, high;
+    __asm__ volatile(
+        "ldr %[low], [%[x]]\n"
+        "sxtb16 %[even], %[low]\n"
+        "sxtb16 %[odd], %[low], ror #8\n"
+        "pkhbt %[low], %[even], %[odd], lsl #16\n"
+        "pkhtb %[high], %[odd], %[even], asr #16\n"
+        "strd %[low], %[high], [%[y]]\n"
+        : [even] "=&r"(even), [odd] "=&r"(odd), [low] "=&r"(low), [high] "=&r"(high)
+        : [x] "r"(x), [y] "r"(y)
+        : "memory");
+}
+#endif
+
+/* Products of 8-bit weights with 16-bit values of 8-bit range, one operand or two.  A group is 4 rows; weights lie in
+ * the order in which they are read: group after group, of a group 4 columns at a time, of these rows (0, 1) and then
+ * (2, 3), two columns in a word whose halves are 256 * w1 + w0. */
+struct lstm_last_pairs {
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values */
+    const int16_t *h, *h_end; /* likewise; one operand only: h_end = x_end */
+    const uint32_t *weights;
+    const int32_t *start;     /* 4 a group: where the sums start */
+    const int32_t *mult;      /* 4 a group: from the sums to y; two operands: before these 4 from x to the sums of h */
+    int32_t mult_step;        /* with `wide`: 0, or -16 for the same 4 multipliers again and again */
+    int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
+    int32_t wide;             /* y is int32 and does not saturate; else int16 */
+    void *y, *y_end;          /* 4 results a group */
+};
+
+#if LSTM_LAST_ASM
+/* 4 columns: r6, r8 += w0 x and r7, r9 += (256 w1 + w0) x, 16 products by 14 instructions of 4 bytes each. */
+#define LSTM_LAST_PAIRS_4 \
+    "ldmia r10!, {r0, r1}\n" \
+    "ldmia r11!, {r2-r5}\n" \
+    "smlad r7, r2, r0, r7\n" \
+    "sxtb16 r2, r2\n" \
+    "smlad r6, r2, r0, r6\n" \
+    "smlad r7, r3, r1, r7\n" \
+    "sxtb16 r3, r3\n" \
+    "smlad r6, r3, r1, r6\n" \
+    "smlad r9, r4, r0, r9\n" \
+    "sxtb16 r4, r4\n" \
+    "smlad r8, r4, r0, r8\n" \
+    "smlad r9, r5, r1, r9\n" \
+    "sxtb16 r5, r5\n" \
+    "smlad r8, r5, r1, r8\n"
+/* r3 = where to enter the loop at r1 for the operand r2..r3, so that it ends with a whole round of 32 columns. */
+#define LSTM_LAST_PAIRS_ENTRY \
+    "sub r3, r3, r2\n" \
+    "lsr r3, r3, #3\n" \
+    "rsb r3, r3, #0\n" \
+    "and r3, r3, #7\n" \
+    "mov r4, #56\n" \
+    "mla r3, r3, r4, r1\n"
+#define LSTM_LAST_SHIFT_MULTIPLY(shift) \
+    "lsl r6, r6, " shift "\n" \
+    "lsl r7, r7, " shift "\n" \
+    "lsl r8, r8, " shift "\n" \
+    "lsl r9, r9, " shift "\n" LSTM_LAST_MULTIPLY
+#define LSTM_LAST_MULTIPLY \
+    "smmulr r6, r6, r1\n" \
+    "smmulr r7, r7, r2\n" \
+    "smmulr r8, r8, r3\n" \
+    "smmulr r9, r9, r4\n"
+#endif
+
+/* y[] = the requantized sums; p->weights, p->start, p->mult and p->y move on.  The sums of odd rows start at 0 and get
+ * their start behind the shift, so that only the products have to stay below 2^23. */
+#if LSTM_LAST_ASM
+__attribute__((naked, noinline)) static void lstm_last_pairs_multiply(__attribute__((unused)) struct lstm_last_pairs *p)
+{
+    __asm__ volatile(
+        "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #16\n" /* entries into the loop for x and for h, start of the odd rows; then p */
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "ldrd r2, r3, [r0]\n" LSTM_LAST_PAIRS_ENTRY
+        "str r3, [sp]\n"
+        "ldrd r2, r3, [r0, #8]\n" LSTM_LAST_PAIRS_ENTRY
+        "str r3, [sp, #4]\n"
+        "ldrd r11, lr, [r0, #16]\n"
+        "0: ldr r0, [sp, #16]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "ldrd r10, r12, [r0]\n"
+        "ldmia lr!, {r6-r9}\n"
+        "ldr r1, [sp]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4 LSTM_LAST_PAIRS_4
+        "cmp r10, r12\n"
+        "bne 1b\n"
+        "ldr r0, [sp, #16]\n"
+        "ldrd r1, r2, [sp, #8]\n"
+        "sub r7, r7, r6\n"
+        "sub r9, r9, r8\n"
+        "add r7, r1, r7, asr #8\n"
+        "add r9, r2, r9, asr #8\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r4, [r0, #12]\n"
+        "cmp r12, r4\n"
+        "ldmia r5!, {r1-r4}\n"
+        "bne 2f\n"
+        "ldr r12, [r0, #36]\n"
+        "cmp r12, #0\n"
+        "bne 3f\n"
+        "str r5, [r0, #24]\n" LSTM_LAST_MULTIPLY
+        "ssat r6, #16, r6\n"
+        "ssat r7, #16, r7\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "pkhbt r6, r6, r7, lsl #16\n"
+        "pkhbt r8, r8, r9, lsl #16\n"
+        "ldrd r1, r2, [r0, #40]\n"
+        "str r6, [r1], #4\n" /* y may have the alignment of int16 */
+        "str r8, [r1], #4\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "b 4f\n"
+        "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
+        "ldr r5, [r0, #32]\n" LSTM_LAST_SHIFT_MULTIPLY("r5")
+        "ldrd r10, r12, [r0, #8]\n"
+        "ldr r1, [sp, #4]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        "3: ldrd r10, r12, [r0, #28]\n" /* int32 results */
+        "add r5, r5, r10\n"
+        "str r5, [r0, #24]\n" LSTM_LAST_SHIFT_MULTIPLY("r12")
+        "ldrd r1, r2, [r0, #40]\n"
+        "stmia r1!, {r6-r9}\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "4: strd r11, lr, [r0, #16]\n"
+        "add sp, sp, #16\n"
+        "pop {r0, r4-r11, pc}\n");
+}
+#else
+/* Adds the products of a group with the values from x to end. */
+static void lstm_last_pairs_group(struct lstm_last_pairs *p, const int16_t *x, const int16_t *end, int32_t sum[4])
+{
+    for (; x != end; x += 4) {
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2, column = i & 3;
+            sum[row] += w0 * x[column];
+            sum[row + 1] += (both - w0) / 256 * x[column];
+        }
+        p->weights += 4;
+    }
+}
+
+static void lstm_last_pairs_multiply(struct lstm_last_pairs *p)
+{
+    do {
+        int32_t sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        lstm_last_pairs_group(p, p->x, p->x_end, sum);
+        if (p->h_end != p->x_end) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = lstm_last_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            lstm_last_pairs_group(p, p->h, p->h_end, sum);
+        }
+        for (int32_t i = 0; i < 4; i++) {
+            if (p->wide)
+                ((int32_t *)p->y)[i] = lstm_last_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            else
+                ((int16_t *)p->y)[i] = (int16_t)lstm_last_sat16(lstm_last_mulr(sum[i], *p->mult++));
+        }
+        p->mult += p->wide ? p->mult_step / 4 : 0;
+        p->y = (char *)p->y + (p->wide ? 16 : 8);
+    } while (p->y != p->y_end);
+}
+#endif
 
 /* ---- kernels ---- */
 
@@ -58,9 +327,24 @@ struct lstm_last_load_s8 {
 
 LSTM_LAST_KERNEL void lstm_last_load_s8(const struct lstm_last_load_s8 *k, int8_t *y)
 {
-    const int32_t n = k->n;
+    const int8_t *v = k->v;
+    const int8_t fill = (int8_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int8_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int8_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
@@ -74,124 +358,150 @@ struct lstm_last_load_s16 {
 
 LSTM_LAST_KERNEL void lstm_last_load_s16(const struct lstm_last_load_s16 *k, int16_t *y)
 {
-    const int32_t n = k->n;
+    const int16_t *v = k->v;
+    const int16_t fill = (int16_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int16_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int16_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_last_matmul_s8_s32 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py
+ * One piece of memory is copied by words, which need no alignment here. */
+struct lstm_last_copy_s8 {
+    int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
+    int32_t n1, x1, y1;
+    int32_t n2, x2, y2;
+    int32_t n3, x3, y3;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_LAST_KERNEL void lstm_last_matmul_s8_s32(const struct lstm_last_matmul_s8_s32 *k, const int8_t *x, const int32_t *add, int32_t *y)
+LSTM_LAST_KERNEL void lstm_last_copy_s8(const struct lstm_last_copy_s8 *k, const int8_t *x, int8_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
+    for (int32_t i0 = 0; i0 < k->n0; i0++) {
+        for (int32_t i1 = 0; i1 < k->n1; i1++) {
+            for (int32_t i2 = 0; i2 < k->n2; i2++) {
+                const int8_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
+                int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
+                int32_t i = n;
+#if LSTM_LAST_ASM
+                if (dx == 1 && dy == 1) {
+                    const int32_t done = n & -(4 / (int32_t)sizeof(int8_t));
+                    lstm_last_copy_words(from, to, done * (int32_t)sizeof(int8_t));
+                    i -= done;
+                    from += done;
+                    to += done;
                 }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_last_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int32_t)lstm_last_clamp(add ? *add++ + v : v, k->lo, k->hi);
+#endif
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
-            w += tile * columns;
         }
-        x += columns * q;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_last_matmul_s8_s16 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
+/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp/operands.py */
+struct lstm_last_widen_s8 {
+    int32_t p, k, q;
+    int32_t gained, gain; /* the first of k count 2^gain times; then p = q = 1 */
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_LAST_KERNEL void lstm_last_matmul_s8_s16(const struct lstm_last_matmul_s8_s16 *k, const int8_t *x, const int32_t *add, int16_t *y)
+LSTM_LAST_KERNEL void lstm_last_widen_s8(const struct lstm_last_widen_s8 *c, const int8_t *x, int16_t *y)
 {
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_last_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int16_t)lstm_last_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
+    const int32_t n = c->k, q = c->q;
+    int16_t *const first = y;
+    for (int32_t p = 0; p < c->p; p++, x += n * q) {
+        for (int32_t j = 0; j < q; j++) {
+            const int8_t *from = x + j;
+            int32_t k = n;
+#if LSTM_LAST_ASM
+            for (; sizeof(int8_t) == 1 && q == 1 && k >= 4; k -= 4, from += 4, y += 4)
+                lstm_last_widen4(from, y);
+#endif
+            for (; k >= 4; k -= 4) {
+                const int32_t a = from[0], b = from[q], d = from[2 * q], e = from[3 * q];
+                y[0] = (int16_t)a;
+                y[1] = (int16_t)b;
+                y[2] = (int16_t)d;
+                y[3] = (int16_t)e;
+                from += 4 * q;
+                y += 4;
             }
-            w += tile * columns;
+            if (k > 0) {
+                y[3] = 0;
+                y[2] = k > 2 ? from[2 * q] : 0;
+                y[1] = k > 1 ? from[q] : 0;
+                y[0] = from[0];
+                y += 4;
+            }
         }
-        x += columns * q;
+    }
+    for (int32_t i = 0; i < c->gained; i++)
+        first[i] = (int16_t)(first[i] * (1 << c->gain));
+}
+
+
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp/products.py */
+struct lstm_last_matmul_gates {
+    const uint32_t *weights; /* groups of 4 rows, see lstm_last_pairs */
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h, with those that fill up */
+};
+
+/* x: [columns], h: [h_columns] or null, widened; start: [rows], in place of the bias, or null. */
+LSTM_LAST_KERNEL void lstm_last_matmul_gates(const struct lstm_last_matmul_gates *k, const int16_t *x, const int16_t *h,
+                              const int32_t *start, int16_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct lstm_last_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = h ? h : x,
+        .h_end = h ? h + k->h_columns : x + k->columns,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
+    };
+    if (whole > 0)
+        lstm_last_pairs_multiply(&p);
+    if (rest > 0) {
+        int32_t first[4] = {0, 0, 0, 0};
+        int16_t last[4];
+        for (int32_t i = 0; i < rest; i++)
+            first[i] = p.start[i];
+        p.start = first;
+        p.y = last;
+        p.y_end = last + 4;
+        lstm_last_pairs_multiply(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
     }
 }
 
 
-/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = clamp(requant(o tanh(c << c_shift))), i f g o from tables.
+/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = sat(requant(o tanh(c << c_shift))), i f g o from tables.
  * numpy: hmdc/kernels/lstm_update.py */
 struct lstm_last_lstm_update_s8 {
     const int16_t *gate;      /* 257 knots of Q3.12 -> Q0.15, for i, f and o */
@@ -200,7 +510,6 @@ struct lstm_last_lstm_update_s8 {
     int32_t mult_c, shift_c;
     int32_t c_shift; /* from the grid of c to Q3.12 */
     int32_t mult_h, shift_h;
-    int32_t lo, hi;
     int32_t n;
 };
 
@@ -209,105 +518,93 @@ LSTM_LAST_KERNEL void lstm_last_lstm_update_s8(const struct lstm_last_lstm_updat
 {
     const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
     const int32_t n = k->n;
-    for (int32_t j = 0; j < n; j++) {
-        const int32_t i = lstm_last_interpolate(gate, z[j]);
-        const int32_t f = lstm_last_interpolate(gate, z[n + j]);
-        const int32_t g = lstm_last_interpolate(candidate, z[2 * n + j]);
-        const int32_t o = lstm_last_interpolate(gate, z[3 * n + j]);
-        const int32_t sum = lstm_last_shift_round15(f * c[j]) + lstm_last_requant(i * g, k->mult_c, k->shift_c);
-        const int32_t cell = lstm_last_clamp(sum, INT16_MIN, INT16_MAX);
-        const int32_t t = lstm_last_interpolate(output, lstm_last_clamp(cell * (1 << k->c_shift), INT16_MIN, INT16_MAX));
-        c[j] = (int16_t)cell;
-        h[j] = (int8_t)lstm_last_clamp(lstm_last_requant(o * t, k->mult_h, k->shift_h), k->lo, k->hi);
+    const int16_t *later = z + 2 * n;
+    for (const int8_t *end = h + n; h != end; z++, later++) {
+        const int32_t i = lstm_last_interpolate(gate, z[0]);
+        const int32_t f = lstm_last_interpolate(gate, z[n]);
+        const int32_t g = lstm_last_interpolate(candidate, later[0]);
+        const int32_t o = lstm_last_interpolate(gate, later[n]);
+        const int32_t sum = lstm_last_shift_round15(f * *c) + lstm_last_requant(i * g, k->mult_c, k->shift_c);
+        const int32_t cell = lstm_last_sat16(sum);
+        const int32_t t = lstm_last_interpolate(output, lstm_last_sat16(cell * (1 << k->c_shift)));
+        const int32_t out = lstm_last_requant(o * t, k->mult_h, k->shift_h);
+        *c++ = (int16_t)cell;
+        *h++ = (int8_t)(sizeof(int8_t) == 1 ? lstm_last_sat8(out) : lstm_last_sat16(out));
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_last_matmul_s8_s8 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp/products.py */
+struct lstm_last_matmul_pairs_s8 {
+    const uint32_t *weights; /* groups of 4 rows, see lstm_last_pairs */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], rows filled up to whole groups */
+    const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
     int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
+    int32_t bias_each;
+    int32_t p, q, rows, columns; /* columns: with those that fill up */
     int32_t zero, lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_LAST_KERNEL void lstm_last_matmul_s8_s8(const struct lstm_last_matmul_s8_s8 *k, const int8_t *x, const int32_t *add, int8_t *y)
+/* x: [p, q, columns], widened; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+LSTM_LAST_KERNEL void lstm_last_matmul_pairs_s8(const struct lstm_last_matmul_pairs_s8 *k, const int16_t *x, const int32_t *start,
+                              const int32_t *add, int8_t *y)
 {
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_last_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int8_t)lstm_last_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
+    const int32_t *bias = k->bias;
+    int32_t result[32];
+    for (int32_t i = 0; i < k->p * q; i++, x += columns) {
+        struct lstm_last_pairs p = {
+            .x = x,
+            .x_end = x + columns,
+            .h = x,
+            .h_end = x + columns,
+            .weights = k->weights,
+            .start = bias,
+            .mult = k->mult,
+            .mult_step = k->mult_step,
+            .shift = k->shift,
+            .wide = 1,
+        };
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; r += 32) {
+            const int32_t n = rows - r < 32 ? rows - r : 32;
+            if (start) {
+                for (int32_t t = 0; t < ((n + 3) & ~3); t++)
+                    result[t] = bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = result; /* each group is read before it is written */
             }
-            w += tile * columns;
+            p.y = result;
+            p.y_end = result + ((n + 3) & ~3);
+            lstm_last_pairs_multiply(&p);
+            for (int32_t t = 0; t < n; t++, at += q) {
+                const int32_t v = k->zero + result[t];
+                y[at] = (int8_t)lstm_last_clamp(add ? add[at] + v : v, k->lo, k->hi);
+            }
         }
-        x += columns * q;
+        bias += k->bias_each ? (rows + 3) & ~3 : 0;
     }
 }
 
 
 /* ---- constants ---- */
 
-static const int8_t lstm_w_weights[60] = {
-    -57, -127, 120, 127, 81, 106, -42, -127, 18, 65, -43, 127, 127, 55, -25, -82, -78, 127, -12, 34, -127, 50,
-    109, -127, 127, 83, -81, 80, 127, 124, -31, 18, -127, 127, 28, 108, 66, -115, -127, -112, -26, -127, 127,
-    -108, -45, -65, -127, 117, -107, -90, -127, -108, -127, 107, -91, -11, -127, -107, 127, -31
+static const uint32_t lstm_wu_weights[40] = {
+    0x43816ac7, 0xa4885978, 0xec9c1cdf, 0xed47390e, 0x8a4e8148, 0x10a0b301, 0xf1a27e81, 0xaa1ef9d2, 0xda23d852,
+    0xc27f3df0, 0x3c171af8, 0x6f32b9a9, 0x81033f92, 0xaf990f61, 0xcd53338e, 0x817f4726, 0x7f1e502e, 0x41b97be2,
+    0x141158e3, 0x317d4b8a, 0xeed9c97f, 0xc774b805, 0x9f8125d9, 0x6ce28152, 0xe598903c, 0x0aac808d, 0x9e9ccf76,
+    0x80c658d6, 0x79a80b4b, 0x1281d26b, 0xd6811bbf, 0x68770ccc, 0x96f2a6ef, 0x83a658ec, 0x58f7b4b3, 0x347fe995,
+    0x7f096df2, 0x3e817972, 0x81421a9b, 0xe1047854
 };
 
-static const int32_t lstm_w_bias[20] = {
-    -4516, -1222, -6859, 20833, 2627, 21259, 181, 11783, -3231, -4059, -13400, -3632, -13552, 8083, -3261, 2230,
-    29908, 6862, -2654, -11677
+static const int32_t lstm_wu_bias[20] = {
+    -18063, -4111, -21522, 37421, 6774, 41627, 510, 25888, -4676, -16235, -49732, -10216, -49127, 32332, -12087,
+    6788, 18643, 22712, -8994, -32757
 };
 
-static const int32_t lstm_w_mult[20] = {
-    1015889440, 913822760, 858631680, 537093800, 779643600, 570723900, 816066480, 591817920, 368862480,
-    653474600, 919605880, 751500280, 959135840, 1036112400, 1031065640, 793365040, 152633060, 960554680,
-    971097200, 805577840
-};
-
-static const int8_t lstm_u_weights[100] = {
-    -127, 77, 82, 1, -102, -91, -127, -118, -77, 17, 71, -127, -94, -46, 30, -19, 127, -14, -6, -86, 127, -110,
-    3, 97, -103, -62, 64, -127, 15, -80, 50, -114, 83, 38, 127, 111, 52, -51, 71, -127, -71, 127, -39, 5, 116,
-    117, -98, -30, -127, -101, 125, -39, -127, 82, -30, 49, 38, -96, -127, 109, -84, 75, -88, 107, -127, 12, 11,
-    127, -47, 20, -58, -65, -127, -52, 119, -127, 28, -41, 13, 104, -90, -14, 9, 114, -127, -124, 110, 127, 121,
-    63, 127, -101, 66, 84, 4, 52, 27, -127, 120, -31
-};
-
-static const int32_t lstm_u_mult[20] = {
-    240101712, 271854720, 273419088, 298982640, 302613648, 291422400, 299312256, 269599728, 252532944, 92462520,
-    247761360, 267276720, 264681648, 249414672, 278232528, 260438496, 245166288, 289653984, 287252496, 287074608
+static const int32_t lstm_wu_mult[20] = {
+    253971744, 271854720, 273419088, 298982640, 302613648, 291422400, 299312256, 269599728, 252532944,
+    163369200, 247761360, 267276720, 264681648, 259025856, 278232528, 260438496, 245166288, 289653984,
+    287252496, 287074608
 };
 
 static const int16_t sigmoid_table[257] = {
@@ -350,16 +647,22 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767
 };
 
-static const int8_t fc_weights[10] = {
-    -19, -89, 127, 62, -60, 127, 101, -40, -48, -43
+static const uint32_t fc_weights[8] = {
+    0x64a77eed, 0xd03ed87f, 0x00000000, 0x00000000, 0x0000d4c4, 0x00000000, 0x00000000, 0x00000000
 };
 
-static const int32_t fc_bias[2] = {
-    3749, 25135
+static const int32_t fc_bias[4] = {
+    3749, 25135, 0, 0
 };
 
-static const int32_t fc_mult[2] = {
-    54808119, 33850990
+static const int32_t fc_mult[4] = {
+    54808119, 33850990, 0, 0
+};
+
+static const struct lstm_last_load_s8 lstm_x_initial = {
+    .v = NULL,
+    .fill = 10,
+    .n = 3,
 };
 
 static const struct lstm_last_load_s8 lstm_h_initial = {
@@ -374,34 +677,37 @@ static const struct lstm_last_load_s16 lstm_c_initial = {
     .n = 5,
 };
 
-static const struct lstm_last_matmul_s8_s32 lstm_w = {
-    .weights = lstm_w_weights,
-    .bias = lstm_w_bias,
-    .mult = lstm_w_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
-    .rows = 20,
-    .columns = 3,
-    .q = 1,
-    .zero = 0,
-    .lo = -536870912,
-    .hi = 536870911,
+static const struct lstm_last_copy_s8 lstm_join = {
+    .n0 = 1,
+    .x0 = 0,
+    .y0 = 0,
+    .n1 = 1,
+    .x1 = 0,
+    .y1 = 0,
+    .n2 = 1,
+    .x2 = 0,
+    .y2 = 0,
+    .n3 = 3,
+    .x3 = 1,
+    .y3 = 1,
 };
 
-static const struct lstm_last_matmul_s8_s16 lstm_u = {
-    .weights = lstm_u_weights,
-    .bias = NULL,
-    .mult = lstm_u_mult,
-    .mult_step = 1,
-    .shift = 0,
+static const struct lstm_last_widen_s8 lstm_xh_wide_1_1_3_2 = {
     .p = 1,
-    .rows = 20,
-    .columns = 5,
+    .k = 8,
     .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .gained = 3,
+    .gain = 2,
+};
+
+static const struct lstm_last_matmul_gates lstm_wu = {
+    .weights = lstm_wu_weights,
+    .bias = lstm_wu_bias,
+    .mult = lstm_wu_mult,
+    .x_shift = 0,
+    .rows = 20,
+    .columns = 8,
+    .h_columns = 0,
 };
 
 static const struct lstm_last_lstm_update_s8 lstm_update = {
@@ -413,21 +719,28 @@ static const struct lstm_last_lstm_update_s8 lstm_update = {
     .c_shift = 0,
     .mult_h = 802,
     .shift_h = 0,
-    .lo = -128,
-    .hi = 127,
     .n = 5,
 };
 
-static const struct lstm_last_matmul_s8_s8 fc = {
+static const struct lstm_last_widen_s8 lstm_xh_wide_1_11 = {
+    .p = 1,
+    .k = 5,
+    .q = 1,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct lstm_last_matmul_pairs_s8 fc = {
     .weights = fc_weights,
     .bias = fc_bias,
     .mult = fc_mult,
-    .mult_step = 1,
+    .mult_step = 0,
     .shift = 0,
+    .bias_each = 0,
     .p = 1,
-    .rows = 2,
-    .columns = 5,
     .q = 1,
+    .rows = 2,
+    .columns = 8,
     .zero = -35,
     .lo = -128,
     .hi = 127,
@@ -438,20 +751,23 @@ static const struct lstm_last_matmul_s8_s8 fc = {
 /* What happens in every time step. */
 static void lstm_last_frame(lstm_last_state *s, const int8_t *x)
 {
-    lstm_last_matmul_s8_s32(&lstm_w, x, NULL, s->scratch.lstm_sums.v);
-    lstm_last_matmul_s8_s16(&lstm_u, s->lstm_h, s->scratch.lstm_sums.v, s->scratch.lstm_gates.v);
-    lstm_last_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_h);
+    lstm_last_copy_s8(&lstm_join, x, s->lstm_xh);
+    lstm_last_widen_s8(&lstm_xh_wide_1_1_3_2, s->lstm_xh, s->scratch.lstm_xh_wide_1_1_3_2_2.v);
+    lstm_last_matmul_gates(&lstm_wu, s->scratch.lstm_xh_wide_1_1_3_2_2.v, NULL, NULL, s->scratch.lstm_gates.v);
+    lstm_last_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_xh + 3);
 }
 
 /* From what the newest step left to the outputs. */
 static void lstm_last_tail(lstm_last_state *s, int8_t *y)
 {
-    lstm_last_matmul_s8_s8(&fc, s->lstm_h, NULL, y);
+    lstm_last_widen_s8(&lstm_xh_wide_1_11, s->lstm_xh + 3, s->scratch.lstm_xh_wide_1_11_2.v);
+    lstm_last_matmul_pairs_s8(&fc, s->scratch.lstm_xh_wide_1_11_2.v, NULL, NULL, y);
 }
 
 void lstm_last_reset(lstm_last_state *s)
 {
-    lstm_last_load_s8(&lstm_h_initial, s->lstm_h);
+    lstm_last_load_s8(&lstm_x_initial, s->lstm_xh);
+    lstm_last_load_s8(&lstm_h_initial, s->lstm_xh + 3);
     lstm_last_load_s16(&lstm_c_initial, s->lstm_c);
 }
 

@@ -3,7 +3,7 @@
  * Model sha256 f6b08d9470f4662f7adfa45bb5518517d226c3fe17aabd3f46382967cc61f216.
  * Recipe: dense.
  * Multiply-accumulates: 228 per step, 1368 per sequence of 6 steps.
- * Bytes: weights 332, RAM 164, scratch 144.
+ * Bytes: weights 332, RAM 96, scratch 72.
  *
  * This file belongs to you, the user of hmdc; use it under any terms you like.
  */
@@ -18,6 +18,16 @@
 #define LSTM_STATES_KERNEL static
 #endif
 
+/* 1: assembly for Armv7E-M, Armv8-M with DSP.  0, or LSTM_STATES_PLAIN_C defined: the same bits from plain C. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && !defined(LSTM_STATES_PLAIN_C)
+#define LSTM_STATES_ASM 1
+#else
+#define LSTM_STATES_ASM 0
+#endif
+#if LSTM_STATES_ASM && defined(__clang__)
+#pragma clang diagnostic ignored "-Wunused-function" /* of the plain C */
+#endif
+
 /* The compiler planned the memory with these sizes. */
 typedef char lstm_states_check_ram[sizeof(lstm_states_state) == LSTM_STATES_RAM_BYTES ? 1 : -1];
 
@@ -28,10 +38,44 @@ static inline int32_t lstm_states_clamp(int32_t v, int32_t lo, int32_t hi)
     return v < lo ? lo : v > hi ? hi : v;
 }
 
-/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31.  SMMULR does all but the left shift. */
+/* (a * b + 2^31) >> 32 */
+static inline int32_t lstm_states_mulr(int32_t a, int32_t b)
+{
+#if LSTM_STATES_ASM
+    int32_t r;
+    __asm__("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+    return r;
+#else
+    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+#endif
+}
+
+/* acc * mult * 2^(shift - 32), halves rounded up; 0 <= mult < 2^31. */
 static inline int32_t lstm_states_requant(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)(acc * (1 << shift)) * mult + 0x80000000) >> 32);
+    return lstm_states_mulr(acc * (1 << shift), mult);
+}
+
+static inline int32_t lstm_states_sat16(int32_t v)
+{
+#if LSTM_STATES_ASM
+    int32_t r;
+    __asm__("ssat %0, #16, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -32768 ? -32768 : v > 32767 ? 32767 : v;
+#endif
+}
+
+static inline int32_t lstm_states_sat8(int32_t v)
+{
+#if LSTM_STATES_ASM
+    int32_t r;
+    __asm__("ssat %0, #8, %1" : "=r"(r) : "r"(v));
+    return r;
+#else
+    return v < -128 ? -128 : v > 127 ? 127 : v;
+#endif
 }
 
 /* v * 2^-15, halves rounded up. */
@@ -40,12 +84,237 @@ static inline int32_t lstm_states_shift_round15(int32_t v)
     return (v + (1 << 14)) >> 15;
 }
 
-/* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
+/* middle: knot of x = 0 among knots 256 apart, a constant table; x: -32768..32767.  Both knots by one load, both products
+ * by one SMLAD: their weights are 256 - part and part, in one word 65535 part + 256. */
 static inline int32_t lstm_states_interpolate(const int16_t *middle, int32_t x)
 {
+#if LSTM_STATES_ASM
+    uint32_t knots, weights;
+    int32_t r;
+    __asm__("ldr %0, [%1, %2, lsl #1]" : "=r"(knots) : "r"(middle), "r"(x >> 8));
+    __asm__("mla %0, %1, %2, %3" : "=r"(weights) : "r"(x & 255), "r"(65535), "r"(256));
+    __asm__("smlad %0, %1, %2, %3" : "=r"(r) : "r"(knots), "r"(weights), "r"(128));
+    return r >> 8;
+#else
     const int16_t *left = middle + (x >> 8);
     return left[0] + (((left[1] - left[0]) * (x & 255) + 128) >> 8);
+#endif
 }
+
+#if LSTM_STATES_ASM
+/* Copies the given number of bytes, a multiple of 4, from the lowest address on; neither end need be aligned. */
+static inline void lstm_states_copy_words(const void *from, void *to, int32_t bytes)
+{
+    __asm__ volatile(
+        "b 1f\n"
+        "0: ldr r4, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "sub %2, %2, #4\n"
+        "1: tst %2, #12\n"
+        "bne 0b\n"
+        "lsrs %2, %2, #4\n"
+        "beq 3f\n"
+        "2: ldr r4, [%0], #4\n" /* 16 bytes by 10 instructions */
+        "ldr r5, [%0], #4\n"
+        "ldr r6, [%0], #4\n"
+        "ldr r8, [%0], #4\n"
+        "str r4, [%1], #4\n"
+        "str r5, [%1], #4\n"
+        "str r6, [%1], #4\n"
+        "str r8, [%1], #4\n"
+        "subs %2, %2, #1\n"
+        "bne 2b\n"
+        "3:\n"
+        : "+r"(from), "+r"(to), "+r"(bytes)
+        :
+        : "r4", "r5", "r6", "r8", "cc", "memory");
+}
+#endif
+
+#if LSTM_STATES_ASM
+/* y[0..3] = x[0..3] of int8.  y: 4-byte aligned */
+static inline void lstm_states_widen4(const void *x, int16_t *y)
+{
+    uint32_t even, odd, low, high;
+    __asm__ volatile(
+        "ldr %[low], [%[x]]\n"
+        "sxtb16 %[even], %[low]\n"
+        "sxtb16 %[odd], %[low], ror #8\n"
+        "pkhbt %[low], %[even], %[odd], lsl #16\n"
+        "pkhtb %[high], %[odd], %[even], asr #16\n"
+        "strd %[low], %[high], [%[y]]\n"
+        : [even] "=&r"(even), [odd] "=&r"(odd), [low] "=&r"(low), [high] "=&r"(high)
+        : [x] "r"(x), [y] "r"(y)
+        : "memory");
+}
+#endif
+
+/* Products of 8-bit weights with 16-bit values of 8-bit range, one operand or two.  A group is 4 rows; weights lie in
+ * the order in which they are read: group after group, of a group 4 columns at a time, of these rows (0, 1) and then
+ * (2, 3), two columns in a word whose halves are 256 * w1 + w0. */
+struct lstm_states_pairs {
+    const int16_t *x, *x_end; /* 4-byte aligned, a multiple of 4 values */
+    const int16_t *h, *h_end; /* likewise; one operand only: h_end = x_end */
+    const uint32_t *weights;
+    const int32_t *start;     /* 4 a group: where the sums start */
+    const int32_t *mult;      /* 4 a group: from the sums to y; two operands: before these 4 from x to the sums of h */
+    int32_t mult_step;        /* with `wide`: 0, or -16 for the same 4 multipliers again and again */
+    int32_t shift;            /* left shift before the multiplier of x, or of y where y is wide */
+    int32_t wide;             /* y is int32 and does not saturate; else int16 */
+    void *y, *y_end;          /* 4 results a group */
+};
+
+#if LSTM_STATES_ASM
+/* 4 columns: r6, r8 += w0 x and r7, r9 += (256 w1 + w0) x, 16 products by 14 instructions of 4 bytes each. */
+#define LSTM_STATES_PAIRS_4 \
+    "ldmia r10!, {r0, r1}\n" \
+    "ldmia r11!, {r2-r5}\n" \
+    "smlad r7, r2, r0, r7\n" \
+    "sxtb16 r2, r2\n" \
+    "smlad r6, r2, r0, r6\n" \
+    "smlad r7, r3, r1, r7\n" \
+    "sxtb16 r3, r3\n" \
+    "smlad r6, r3, r1, r6\n" \
+    "smlad r9, r4, r0, r9\n" \
+    "sxtb16 r4, r4\n" \
+    "smlad r8, r4, r0, r8\n" \
+    "smlad r9, r5, r1, r9\n" \
+    "sxtb16 r5, r5\n" \
+    "smlad r8, r5, r1, r8\n"
+/* r3 = where to enter the loop at r1 for the operand r2..r3, so that it ends with a whole round of 32 columns. */
+#define LSTM_STATES_PAIRS_ENTRY \
+    "sub r3, r3, r2\n" \
+    "lsr r3, r3, #3\n" \
+    "rsb r3, r3, #0\n" \
+    "and r3, r3, #7\n" \
+    "mov r4, #56\n" \
+    "mla r3, r3, r4, r1\n"
+#define LSTM_STATES_SHIFT_MULTIPLY(shift) \
+    "lsl r6, r6, " shift "\n" \
+    "lsl r7, r7, " shift "\n" \
+    "lsl r8, r8, " shift "\n" \
+    "lsl r9, r9, " shift "\n" LSTM_STATES_MULTIPLY
+#define LSTM_STATES_MULTIPLY \
+    "smmulr r6, r6, r1\n" \
+    "smmulr r7, r7, r2\n" \
+    "smmulr r8, r8, r3\n" \
+    "smmulr r9, r9, r4\n"
+#endif
+
+/* y[] = the requantized sums; p->weights, p->start, p->mult and p->y move on.  The sums of odd rows start at 0 and get
+ * their start behind the shift, so that only the products have to stay below 2^23. */
+#if LSTM_STATES_ASM
+__attribute__((naked, noinline)) static void lstm_states_pairs_multiply(__attribute__((unused)) struct lstm_states_pairs *p)
+{
+    __asm__ volatile(
+        "push {r0, r4-r11, lr}\n"
+        "sub sp, sp, #16\n" /* entries into the loop for x and for h, start of the odd rows; then p */
+        "adr r1, 1f\n"
+        "orr r1, r1, #1\n"
+        "ldrd r2, r3, [r0]\n" LSTM_STATES_PAIRS_ENTRY
+        "str r3, [sp]\n"
+        "ldrd r2, r3, [r0, #8]\n" LSTM_STATES_PAIRS_ENTRY
+        "str r3, [sp, #4]\n"
+        "ldrd r11, lr, [r0, #16]\n"
+        "0: ldr r0, [sp, #16]\n" /* a group: r11 weights, lr start, r6-r9 sums of rows 0-3 */
+        "ldrd r10, r12, [r0]\n"
+        "ldmia lr!, {r6-r9}\n"
+        "ldr r1, [sp]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        ".balign 4\n"
+        "1:\n" LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4 LSTM_STATES_PAIRS_4
+        "cmp r10, r12\n"
+        "bne 1b\n"
+        "ldr r0, [sp, #16]\n"
+        "ldrd r1, r2, [sp, #8]\n"
+        "sub r7, r7, r6\n"
+        "sub r9, r9, r8\n"
+        "add r7, r1, r7, asr #8\n"
+        "add r9, r2, r9, asr #8\n"
+        "ldr r5, [r0, #24]\n"
+        "ldr r4, [r0, #12]\n"
+        "cmp r12, r4\n"
+        "ldmia r5!, {r1-r4}\n"
+        "bne 2f\n"
+        "ldr r12, [r0, #36]\n"
+        "cmp r12, #0\n"
+        "bne 3f\n"
+        "str r5, [r0, #24]\n" LSTM_STATES_MULTIPLY
+        "ssat r6, #16, r6\n"
+        "ssat r7, #16, r7\n"
+        "ssat r8, #16, r8\n"
+        "ssat r9, #16, r9\n"
+        "pkhbt r6, r6, r7, lsl #16\n"
+        "pkhbt r8, r8, r9, lsl #16\n"
+        "ldrd r1, r2, [r0, #40]\n"
+        "str r6, [r1], #4\n" /* y may have the alignment of int16 */
+        "str r8, [r1], #4\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "b 4f\n"
+        "2: str r5, [r0, #24]\n" /* the sums of h go on from those of x, brought to their scale */
+        "ldr r5, [r0, #32]\n" LSTM_STATES_SHIFT_MULTIPLY("r5")
+        "ldrd r10, r12, [r0, #8]\n"
+        "ldr r1, [sp, #4]\n"
+        "strd r7, r9, [sp, #8]\n"
+        "mov r7, r6\n"
+        "mov r9, r8\n"
+        "bx r1\n"
+        "3: ldrd r10, r12, [r0, #28]\n" /* int32 results */
+        "add r5, r5, r10\n"
+        "str r5, [r0, #24]\n" LSTM_STATES_SHIFT_MULTIPLY("r12")
+        "ldrd r1, r2, [r0, #40]\n"
+        "stmia r1!, {r6-r9}\n"
+        "str r1, [r0, #40]\n"
+        "cmp r1, r2\n"
+        "bne 0b\n"
+        "4: strd r11, lr, [r0, #16]\n"
+        "add sp, sp, #16\n"
+        "pop {r0, r4-r11, pc}\n");
+}
+#else
+/* Adds the products of a group with the values from x to end. */
+static void lstm_states_pairs_group(struct lstm_states_pairs *p, const int16_t *x, const int16_t *end, int32_t sum[4])
+{
+    for (; x != end; x += 4) {
+        for (int32_t i = 0; i < 8; i++) {
+            const uint32_t half = i & 1 ? p->weights[i / 2] >> 16 : p->weights[i / 2] & 0xffff;
+            const int32_t both = (int32_t)half - (half >> 15 ? 65536 : 0);
+            const int32_t w0 = ((both + 128) & 255) - 128, row = i / 4 * 2, column = i & 3;
+            sum[row] += w0 * x[column];
+            sum[row + 1] += (both - w0) / 256 * x[column];
+        }
+        p->weights += 4;
+    }
+}
+
+static void lstm_states_pairs_multiply(struct lstm_states_pairs *p)
+{
+    do {
+        int32_t sum[4];
+        for (int32_t i = 0; i < 4; i++)
+            sum[i] = *p->start++;
+        lstm_states_pairs_group(p, p->x, p->x_end, sum);
+        if (p->h_end != p->x_end) {
+            for (int32_t i = 0; i < 4; i++)
+                sum[i] = lstm_states_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            lstm_states_pairs_group(p, p->h, p->h_end, sum);
+        }
+        for (int32_t i = 0; i < 4; i++) {
+            if (p->wide)
+                ((int32_t *)p->y)[i] = lstm_states_mulr(sum[i] * (1 << p->shift), *p->mult++);
+            else
+                ((int16_t *)p->y)[i] = (int16_t)lstm_states_sat16(lstm_states_mulr(sum[i], *p->mult++));
+        }
+        p->mult += p->wide ? p->mult_step / 4 : 0;
+        p->y = (char *)p->y + (p->wide ? 16 : 8);
+    } while (p->y != p->y_end);
+}
+#endif
 
 /* ---- kernels ---- */
 
@@ -58,9 +327,24 @@ struct lstm_states_load_s8 {
 
 LSTM_STATES_KERNEL void lstm_states_load_s8(const struct lstm_states_load_s8 *k, int8_t *y)
 {
-    const int32_t n = k->n;
+    const int8_t *v = k->v;
+    const int8_t fill = (int8_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int8_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int8_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
@@ -74,211 +358,30 @@ struct lstm_states_load_s16 {
 
 LSTM_STATES_KERNEL void lstm_states_load_s16(const struct lstm_states_load_s16 *k, int16_t *y)
 {
-    const int32_t n = k->n;
+    const int16_t *v = k->v;
+    const int16_t fill = (int16_t)k->fill;
+    int32_t n = k->n;
+    for (; v && n >= 4; n -= 4, v += 4, y += 4) {
+        const int16_t a = v[0], b = v[1], c = v[2], d = v[3];
+        y[0] = a;
+        y[1] = b;
+        y[2] = c;
+        y[3] = d;
+    }
+    for (; !v && n >= 4; n -= 4, y += 4) {
+        y[0] = fill;
+        y[1] = fill;
+        y[2] = fill;
+        y[3] = fill;
+    }
     for (int32_t i = 0; i < n; i++) {
-        y[i] = k->v ? k->v[i] : (int16_t)k->fill;
+        y[i] = v ? v[i] : fill;
     }
 }
 
 
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_states_matmul_s8_s32 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
-};
-
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_STATES_KERNEL void lstm_states_matmul_s8_s32(const struct lstm_states_matmul_s8_s32 *k, const int8_t *x, const int32_t *add, int32_t *y)
-{
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_states_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int32_t)lstm_states_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
-            }
-            w += tile * columns;
-        }
-        x += columns * q;
-    }
-}
-
-
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_states_matmul_s8_s16 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
-};
-
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_STATES_KERNEL void lstm_states_matmul_s8_s16(const struct lstm_states_matmul_s8_s16 *k, const int8_t *x, const int32_t *add, int16_t *y)
-{
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_states_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int16_t)lstm_states_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
-            }
-            w += tile * columns;
-        }
-        x += columns * q;
-    }
-}
-
-
-/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = clamp(requant(o tanh(c << c_shift))), i f g o from tables.
- * numpy: hmdc/kernels/lstm_update.py */
-struct lstm_states_lstm_update_s8 {
-    const int16_t *gate;      /* 257 knots of Q3.12 -> Q0.15, for i, f and o */
-    const int16_t *candidate; /* 257 knots from Q3.12, for g */
-    const int16_t *output;    /* 257 knots from Q3.12, for c */
-    int32_t mult_c, shift_c;
-    int32_t c_shift; /* from the grid of c to Q3.12 */
-    int32_t mult_h, shift_h;
-    int32_t lo, hi;
-    int32_t n;
-};
-
-/* z: i[n], f[n], g[n], o[n]. */
-LSTM_STATES_KERNEL void lstm_states_lstm_update_s8(const struct lstm_states_lstm_update_s8 *k, const int16_t *z, int16_t *c, int8_t *h)
-{
-    const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
-    const int32_t n = k->n;
-    for (int32_t j = 0; j < n; j++) {
-        const int32_t i = lstm_states_interpolate(gate, z[j]);
-        const int32_t f = lstm_states_interpolate(gate, z[n + j]);
-        const int32_t g = lstm_states_interpolate(candidate, z[2 * n + j]);
-        const int32_t o = lstm_states_interpolate(gate, z[3 * n + j]);
-        const int32_t sum = lstm_states_shift_round15(f * c[j]) + lstm_states_requant(i * g, k->mult_c, k->shift_c);
-        const int32_t cell = lstm_states_clamp(sum, INT16_MIN, INT16_MAX);
-        const int32_t t = lstm_states_interpolate(output, lstm_states_clamp(cell * (1 << k->c_shift), INT16_MIN, INT16_MAX));
-        c[j] = (int16_t)cell;
-        h[j] = (int8_t)lstm_states_clamp(lstm_states_requant(o * t, k->mult_h, k->shift_h), k->lo, k->hi);
-    }
-}
-
-
-/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(bias[r] + sum_k w[r,k] x[p,k,q])).
- * numpy: hmdc/kernels/matmul.py */
-struct lstm_states_matmul_s8_s8 {
-    const int8_t *weights; /* [rows, columns] */
-    const int32_t *bias;   /* [rows], or null */
-    const int32_t *mult;   /* [rows] with mult_step 1, [1] with mult_step 0 */
-    int32_t mult_step, shift;
-    int32_t p, rows, columns, q;
-    int32_t zero, lo, hi;
-};
-
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-LSTM_STATES_KERNEL void lstm_states_matmul_s8_s8(const struct lstm_states_matmul_s8_s8 *k, const int8_t *x, const int32_t *add, int8_t *y)
-{
-    const int32_t rows = k->rows, columns = k->columns, q = k->q;
-    for (int32_t p = 0; p < k->p; p++) {
-        const int8_t *w = k->weights;
-        /* 4 rows share every load of x where x is one vector */
-        for (int32_t r = 0, tile; r < rows; r += tile) {
-            tile = q == 1 && rows - r >= 4 ? 4 : 1;
-            for (int32_t j = 0; j < q; j++) {
-                int32_t sum[4];
-                for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0;
-                }
-                if (tile == 4) {
-                    const int8_t *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
-                    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-                    for (int32_t i = 0; i < columns; i++) {
-                        const int32_t v = x[i];
-                        s0 += w[i] * v;
-                        s1 += w1[i] * v;
-                        s2 += w2[i] * v;
-                        s3 += w3[i] * v;
-                    }
-                    sum[0] = s0, sum[1] = s1, sum[2] = s2, sum[3] = s3;
-                } else {
-                    int32_t s = sum[0];
-                    for (int32_t i = 0; i < columns; i++) {
-                        s += w[i] * x[i * q + j];
-                    }
-                    sum[0] = s;
-                }
-                for (int32_t t = 0; t < tile; t++) {
-                    const int32_t v = k->zero + lstm_states_requant(sum[t], k->mult[(r + t) * k->mult_step], k->shift);
-                    *y++ = (int8_t)lstm_states_clamp(add ? *add++ + v : v, k->lo, k->hi);
-                }
-            }
-            w += tile * columns;
-        }
-        x += columns * q;
-    }
-}
-
-
-/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py */
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py
+ * One piece of memory is copied by words, which need no alignment here. */
 struct lstm_states_copy_s8 {
     int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
     int32_t n1, x1, y1;
@@ -288,13 +391,24 @@ struct lstm_states_copy_s8 {
 
 LSTM_STATES_KERNEL void lstm_states_copy_s8(const struct lstm_states_copy_s8 *k, const int8_t *x, int8_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const int8_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 int8_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    to[i3 * k->y3] = from[i3 * k->x3];
+                int32_t i = n;
+#if LSTM_STATES_ASM
+                if (dx == 1 && dy == 1) {
+                    const int32_t done = n & -(4 / (int32_t)sizeof(int8_t));
+                    lstm_states_copy_words(from, to, done * (int32_t)sizeof(int8_t));
+                    i -= done;
+                    from += done;
+                    to += done;
+                }
+#endif
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
         }
@@ -302,7 +416,178 @@ LSTM_STATES_KERNEL void lstm_states_copy_s8(const struct lstm_states_copy_s8 *k,
 }
 
 
-/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py */
+/* y[p, q, k] = x[p, k, q] in 16 bits, every k padded with zeros to a multiple of 4.  numpy: hmdc/isa/dsp/operands.py */
+struct lstm_states_widen_s8 {
+    int32_t p, k, q;
+    int32_t gained, gain; /* the first of k count 2^gain times; then p = q = 1 */
+};
+
+LSTM_STATES_KERNEL void lstm_states_widen_s8(const struct lstm_states_widen_s8 *c, const int8_t *x, int16_t *y)
+{
+    const int32_t n = c->k, q = c->q;
+    int16_t *const first = y;
+    for (int32_t p = 0; p < c->p; p++, x += n * q) {
+        for (int32_t j = 0; j < q; j++) {
+            const int8_t *from = x + j;
+            int32_t k = n;
+#if LSTM_STATES_ASM
+            for (; sizeof(int8_t) == 1 && q == 1 && k >= 4; k -= 4, from += 4, y += 4)
+                lstm_states_widen4(from, y);
+#endif
+            for (; k >= 4; k -= 4) {
+                const int32_t a = from[0], b = from[q], d = from[2 * q], e = from[3 * q];
+                y[0] = (int16_t)a;
+                y[1] = (int16_t)b;
+                y[2] = (int16_t)d;
+                y[3] = (int16_t)e;
+                from += 4 * q;
+                y += 4;
+            }
+            if (k > 0) {
+                y[3] = 0;
+                y[2] = k > 2 ? from[2 * q] : 0;
+                y[1] = k > 1 ? from[q] : 0;
+                y[0] = from[0];
+                y += 4;
+            }
+        }
+    }
+    for (int32_t i = 0; i < c->gained; i++)
+        first[i] = (int16_t)(first[i] * (1 << c->gain));
+}
+
+
+/* y[r] = sat16(requant_r(start[r] + sum_k w[r,k] x[k])); with a second operand h:
+ * y[r] = sat16(requant_r(x_requant_r(start[r] + sum_k w[r,k] x[k]) + sum_k u[r,k] h[k])).  numpy: hmdc/isa/dsp/products.py */
+struct lstm_states_matmul_gates {
+    const uint32_t *weights; /* groups of 4 rows, see lstm_states_pairs */
+    const int32_t *bias;     /* [rows], or null where there is a start */
+    const int32_t *mult;     /* groups of 4 rows: from x to the sums of h, if there is h; from the sums to y */
+    int32_t x_shift;
+    int32_t rows, columns, h_columns; /* columns: of x and h, with those that fill up */
+};
+
+/* x: [columns], h: [h_columns] or null, widened; start: [rows], in place of the bias, or null. */
+LSTM_STATES_KERNEL void lstm_states_matmul_gates(const struct lstm_states_matmul_gates *k, const int16_t *x, const int16_t *h,
+                              const int32_t *start, int16_t *y)
+{
+    const int32_t whole = k->rows & ~3, rest = k->rows & 3;
+    struct lstm_states_pairs p = {
+        .x = x,
+        .x_end = x + k->columns,
+        .h = h ? h : x,
+        .h_end = h ? h + k->h_columns : x + k->columns,
+        .weights = k->weights,
+        .start = start ? start : k->bias,
+        .mult = k->mult,
+        .shift = k->x_shift,
+        .y = y,
+        .y_end = y + whole,
+    };
+    if (whole > 0)
+        lstm_states_pairs_multiply(&p);
+    if (rest > 0) {
+        int32_t first[4] = {0, 0, 0, 0};
+        int16_t last[4];
+        for (int32_t i = 0; i < rest; i++)
+            first[i] = p.start[i];
+        p.start = first;
+        p.y = last;
+        p.y_end = last + 4;
+        lstm_states_pairs_multiply(&p);
+        for (int32_t i = 0; i < rest; i++)
+            y[whole + i] = last[i];
+    }
+}
+
+
+/* c = sat16((f c + 2^14 >> 15) + requant(i g)); h = sat(requant(o tanh(c << c_shift))), i f g o from tables.
+ * numpy: hmdc/kernels/lstm_update.py */
+struct lstm_states_lstm_update_s8 {
+    const int16_t *gate;      /* 257 knots of Q3.12 -> Q0.15, for i, f and o */
+    const int16_t *candidate; /* 257 knots from Q3.12, for g */
+    const int16_t *output;    /* 257 knots from Q3.12, for c */
+    int32_t mult_c, shift_c;
+    int32_t c_shift; /* from the grid of c to Q3.12 */
+    int32_t mult_h, shift_h;
+    int32_t n;
+};
+
+/* z: i[n], f[n], g[n], o[n]. */
+LSTM_STATES_KERNEL void lstm_states_lstm_update_s8(const struct lstm_states_lstm_update_s8 *k, const int16_t *z, int16_t *c, int8_t *h)
+{
+    const int16_t *gate = k->gate + 128, *candidate = k->candidate + 128, *output = k->output + 128;
+    const int32_t n = k->n;
+    const int16_t *later = z + 2 * n;
+    for (const int8_t *end = h + n; h != end; z++, later++) {
+        const int32_t i = lstm_states_interpolate(gate, z[0]);
+        const int32_t f = lstm_states_interpolate(gate, z[n]);
+        const int32_t g = lstm_states_interpolate(candidate, later[0]);
+        const int32_t o = lstm_states_interpolate(gate, later[n]);
+        const int32_t sum = lstm_states_shift_round15(f * *c) + lstm_states_requant(i * g, k->mult_c, k->shift_c);
+        const int32_t cell = lstm_states_sat16(sum);
+        const int32_t t = lstm_states_interpolate(output, lstm_states_sat16(cell * (1 << k->c_shift)));
+        const int32_t out = lstm_states_requant(o * t, k->mult_h, k->shift_h);
+        *c++ = (int16_t)cell;
+        *h++ = (int8_t)(sizeof(int8_t) == 1 ? lstm_states_sat8(out) : lstm_states_sat16(out));
+    }
+}
+
+
+/* y[p,r,q] = clamp(zero + add[p,r,q] + requant_r(start[r] + sum_k w[r,k] x[p,q,k])).  numpy: hmdc/isa/dsp/products.py */
+struct lstm_states_matmul_pairs_s8 {
+    const uint32_t *weights; /* groups of 4 rows, see lstm_states_pairs */
+    const int32_t *bias;     /* [rows], with bias_each [p, q, rows], rows filled up to whole groups */
+    const int32_t *mult;     /* likewise with mult_step 0; 4 times the only one with mult_step -16 */
+    int32_t mult_step, shift;
+    int32_t bias_each;
+    int32_t p, q, rows, columns; /* columns: with those that fill up */
+    int32_t zero, lo, hi;
+};
+
+/* x: [p, q, columns], widened; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+LSTM_STATES_KERNEL void lstm_states_matmul_pairs_s8(const struct lstm_states_matmul_pairs_s8 *k, const int16_t *x, const int32_t *start,
+                              const int32_t *add, int8_t *y)
+{
+    const int32_t rows = k->rows, columns = k->columns, q = k->q;
+    const int32_t *bias = k->bias;
+    int32_t result[32];
+    for (int32_t i = 0; i < k->p * q; i++, x += columns) {
+        struct lstm_states_pairs p = {
+            .x = x,
+            .x_end = x + columns,
+            .h = x,
+            .h_end = x + columns,
+            .weights = k->weights,
+            .start = bias,
+            .mult = k->mult,
+            .mult_step = k->mult_step,
+            .shift = k->shift,
+            .wide = 1,
+        };
+        int32_t at = i / q * rows * q + i % q;
+        for (int32_t r = 0; r < rows; r += 32) {
+            const int32_t n = rows - r < 32 ? rows - r : 32;
+            if (start) {
+                for (int32_t t = 0; t < ((n + 3) & ~3); t++)
+                    result[t] = bias[r + t] + (t < n ? start[r + t] : 0);
+                p.start = result; /* each group is read before it is written */
+            }
+            p.y = result;
+            p.y_end = result + ((n + 3) & ~3);
+            lstm_states_pairs_multiply(&p);
+            for (int32_t t = 0; t < n; t++, at += q) {
+                const int32_t v = k->zero + result[t];
+                y[at] = (int8_t)lstm_states_clamp(add ? add[at] + v : v, k->lo, k->hi);
+            }
+        }
+        bias += k->bias_each ? (rows + 3) & ~3 : 0;
+    }
+}
+
+
+/* y[i] = x[i], both strided views of the same shape.  numpy: hmdc/kernels/copy.py
+ * One piece of memory is copied by words, which need no alignment here. */
 struct lstm_states_copy_s16 {
     int32_t n0, x0, y0; /* size of the outermost loop, steps of x and y in elements */
     int32_t n1, x1, y1;
@@ -312,13 +597,24 @@ struct lstm_states_copy_s16 {
 
 LSTM_STATES_KERNEL void lstm_states_copy_s16(const struct lstm_states_copy_s16 *k, const int16_t *x, int16_t *y)
 {
+    const int32_t n = k->n3, dx = k->x3, dy = k->y3;
     for (int32_t i0 = 0; i0 < k->n0; i0++) {
         for (int32_t i1 = 0; i1 < k->n1; i1++) {
             for (int32_t i2 = 0; i2 < k->n2; i2++) {
                 const int16_t *from = x + (i0 * k->x0 + i1 * k->x1 + i2 * k->x2);
                 int16_t *to = y + (i0 * k->y0 + i1 * k->y1 + i2 * k->y2);
-                for (int32_t i3 = 0; i3 < k->n3; i3++) {
-                    to[i3 * k->y3] = from[i3 * k->x3];
+                int32_t i = n;
+#if LSTM_STATES_ASM
+                if (dx == 1 && dy == 1) {
+                    const int32_t done = n & -(4 / (int32_t)sizeof(int16_t));
+                    lstm_states_copy_words(from, to, done * (int32_t)sizeof(int16_t));
+                    i -= done;
+                    from += done;
+                    to += done;
+                }
+#endif
+                for (; i > 0; i--, from += dx, to += dy) {
+                    *to = *from;
                 }
             }
         }
@@ -328,38 +624,26 @@ LSTM_STATES_KERNEL void lstm_states_copy_s16(const struct lstm_states_copy_s16 *
 
 /* ---- constants ---- */
 
-static const int8_t lstm_w_weights[72] = {
-    66, -127, -26, -127, -115, -75, 62, 127, -72, 93, -2, 127, 41, 115, 127, -90, 127, 55, -114, 127, 98, 41,
-    26, 127, 29, 37, 127, -113, -127, 1, -30, 127, -19, 127, 55, 55, -18, -86, 127, -127, 30, 50, 127, 96, 29,
-    84, -127, 61, -127, 114, 56, -15, -30, -127, -87, 74, -127, -47, 127, -32, 104, 59, -127, 41, 47, 127, 127,
-    15, 57, 127, -45, -91
+static const uint32_t lstm_wu_weights[72] = {
+    0xa6879e3f, 0x7730c5e8, 0xff4b2725, 0x4abc34d6, 0xe9c73f7f, 0xcd52590c, 0x2c628081, 0xd670c6e7, 0x00007f7f,
+    0x00000000, 0x0000e9ae, 0x00000000, 0x3f5ad321, 0xdc271c64, 0x13791d93, 0xb1e45d5d, 0x80818e45, 0x82289f1f,
+    0xb249287f, 0x2f5d8161, 0x00004952, 0x00000000, 0x0000781e, 0x00000000, 0xc91ecf18, 0x19bf0067, 0x304f6ced,
+    0x27e62ef4, 0x809bf02e, 0xc08117e3, 0x813a49d2, 0xe9810339, 0x0000e7ac, 0x00000000, 0x0000eaa0, 0x00000000,
+    0x18c094f3, 0xb0d22a5f, 0x8d3f4c53, 0x666e3713, 0x6c5b6e7f, 0x88fd815b, 0xda311e4d, 0x7f7f0293, 0x0000d30a,
+    0x00000000, 0x0000d571, 0x00000000, 0xe469f18c, 0xff7f8634, 0x6c2ed7cb, 0x0418e4b2, 0x7e873d2b, 0xcf76431b,
+    0x147f7ec7, 0x75646bea, 0x0000d163, 0x00000000, 0x0000f3f7, 0x00000000, 0x2f35295d, 0xb8537e8e, 0xdd0e6276,
+    0x047fba35, 0x1e7f60aa, 0x5932ae1d, 0x80b6ba42, 0xa4c08e75, 0x0000645f, 0x00000000, 0x0000a238, 0x00000000
 };
 
-static const int32_t lstm_w_bias[24] = {
-    1238, -10842, -21077, 21419, 5615, 15617, 2090, 5890, -6194, 9070, -8401, 1946, -5912, 4173, -7699, -1086,
-    -15101, -789, -6645, -3196, 3450, -2256, -10264, -65
+static const int32_t lstm_wu_bias[24] = {
+    1171, -8343, -12400, 9012, 4414, 7793, 2010, 4344, -5045, 3938, -5241, 1662, -4433, 3525, -5035, -978,
+    -13865, -760, -4093, -2714, 3088, -2256, -9519, -50
 };
 
-static const int32_t lstm_w_mult[24] = {
-    926574360, 572519900, 542571600, 428965620, 824974640, 528024000, 962709880, 771543640, 810139680,
-    462775320, 555772200, 829967520, 796651720, 752362360, 665435960, 918528280, 780379960, 900137240,
-    654713840, 670321080, 932070120, 865869560, 730002160, 544196980
-};
-
-static const int8_t lstm_u_weights[144] = {
-    48, 127, -57, 12, 82, 127, 119, 63, -22, 89, -51, 127, -68, -127, 98, -25, 112, -82, 75, -127, 44, -57, -42,
-    -22, 39, 69, -127, 31, 40, 82, -36, -114, -127, -97, -126, 73, -28, 127, 73, 97, 93, 30, -78, 40, -78, -127,
-    47, 120, -65, 46, -101, -29, -127, -84, 26, -16, -127, 24, -63, -24, -26, -46, 58, 57, -127, -96, 40, 74,
-    -127, 3, -22, -21, -46, 127, 91, 91, -3, 10, -79, 110, 108, -127, -119, -45, 110, 77, 49, -109, 127, 113,
-    102, 30, -38, 3, 127, -43, 127, 43, -121, 27, 118, 99, -1, 61, 127, 67, -49, -47, 24, -57, 127, -22, 100,
-    -9, 4, 127, 20, 108, 117, -12, 83, -86, 127, 29, 50, 95, -91, 123, 38, -105, 113, 127, 127, 66, -74, 117,
-    -64, 56, 4, -70, -127, -114, -91, -94
-};
-
-static const int32_t lstm_u_mult[24] = {
+static const int32_t lstm_wu_mult[24] = {
     970189597, 743230535, 923142421, 1020266326, 1048621358, 1057987231, 1006762044, 1048146134, 994188409,
     1066818477, 889639129, 967674870, 1064283949, 891579627, 1018068415, 1016365529, 850908373, 940725709,
-    1065452208, 790277711, 1042186033, 681352410, 787525372, 704539381
+    1065452208, 790277711, 1042186033, 865877929, 787525372, 704539381
 };
 
 static const int16_t sigmoid_table[257] = {
@@ -402,16 +686,22 @@ static const int16_t tanh_table[257] = {
     32767, 32767, 32767, 32767, 32767
 };
 
-static const int8_t fc_weights[12] = {
-    -106, -23, -110, 127, 41, -72, 127, -23, -70, 110, -46, 31
+static const uint32_t fc_weights[8] = {
+    0xe8e97e96, 0x6e7fb992, 0x00000000, 0x00000000, 0x1eb8d229, 0x00000000, 0x00000000, 0x00000000
 };
 
-static const int32_t fc_bias[2] = {
-    3891, 3467
+static const int32_t fc_bias[4] = {
+    3891, 3467, 0, 0
 };
 
-static const int32_t fc_mult[2] = {
-    116988783, 120525713
+static const int32_t fc_mult[4] = {
+    116988783, 120525713, 0, 0
+};
+
+static const struct lstm_states_load_s8 lstm_x_initial = {
+    .v = NULL,
+    .fill = 10,
+    .n = 3,
 };
 
 static const struct lstm_states_load_s8 lstm_h_initial = {
@@ -426,34 +716,37 @@ static const struct lstm_states_load_s16 lstm_c_initial = {
     .n = 6,
 };
 
-static const struct lstm_states_matmul_s8_s32 lstm_w = {
-    .weights = lstm_w_weights,
-    .bias = lstm_w_bias,
-    .mult = lstm_w_mult,
-    .mult_step = 1,
-    .shift = 0,
-    .p = 1,
-    .rows = 24,
-    .columns = 3,
-    .q = 1,
-    .zero = 0,
-    .lo = -536870912,
-    .hi = 536870911,
+static const struct lstm_states_copy_s8 lstm_join = {
+    .n0 = 1,
+    .x0 = 0,
+    .y0 = 0,
+    .n1 = 1,
+    .x1 = 0,
+    .y1 = 0,
+    .n2 = 1,
+    .x2 = 0,
+    .y2 = 0,
+    .n3 = 3,
+    .x3 = 1,
+    .y3 = 1,
 };
 
-static const struct lstm_states_matmul_s8_s16 lstm_u = {
-    .weights = lstm_u_weights,
-    .bias = NULL,
-    .mult = lstm_u_mult,
-    .mult_step = 1,
-    .shift = 0,
+static const struct lstm_states_widen_s8 lstm_xh_wide_1_1 = {
     .p = 1,
-    .rows = 24,
-    .columns = 6,
+    .k = 9,
     .q = 1,
-    .zero = 0,
-    .lo = -32768,
-    .hi = 32767,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct lstm_states_matmul_gates lstm_wu = {
+    .weights = lstm_wu_weights,
+    .bias = lstm_wu_bias,
+    .mult = lstm_wu_mult,
+    .x_shift = 0,
+    .rows = 24,
+    .columns = 12,
+    .h_columns = 0,
 };
 
 static const struct lstm_states_lstm_update_s8 lstm_update = {
@@ -465,21 +758,28 @@ static const struct lstm_states_lstm_update_s8 lstm_update = {
     .c_shift = 0,
     .mult_h = 212,
     .shift_h = 0,
-    .lo = -128,
-    .hi = 127,
     .n = 6,
 };
 
-static const struct lstm_states_matmul_s8_s8 fc = {
+static const struct lstm_states_widen_s8 lstm_xh_wide_1_11 = {
+    .p = 1,
+    .k = 6,
+    .q = 1,
+    .gained = 0,
+    .gain = 0,
+};
+
+static const struct lstm_states_matmul_pairs_s8 fc = {
     .weights = fc_weights,
     .bias = fc_bias,
     .mult = fc_mult,
-    .mult_step = 1,
+    .mult_step = 0,
     .shift = 0,
+    .bias_each = 0,
     .p = 1,
-    .rows = 2,
-    .columns = 6,
     .q = 1,
+    .rows = 2,
+    .columns = 8,
     .zero = -128,
     .lo = -128,
     .hi = 127,
@@ -515,56 +815,29 @@ static const struct lstm_states_copy_s16 lstm_c_set = {
     .y3 = 1,
 };
 
-static const struct lstm_states_copy_s8 hn_out = {
-    .n0 = 1,
-    .x0 = 0,
-    .y0 = 0,
-    .n1 = 1,
-    .x1 = 0,
-    .y1 = 0,
-    .n2 = 1,
-    .x2 = 0,
-    .y2 = 0,
-    .n3 = 6,
-    .x3 = 1,
-    .y3 = 1,
-};
-
-static const struct lstm_states_copy_s16 cn_out = {
-    .n0 = 1,
-    .x0 = 0,
-    .y0 = 0,
-    .n1 = 1,
-    .x1 = 0,
-    .y1 = 0,
-    .n2 = 1,
-    .x2 = 0,
-    .y2 = 0,
-    .n3 = 6,
-    .x3 = 1,
-    .y3 = 1,
-};
-
 /* ---- the network ---- */
 
 /* What happens in every time step. */
 static void lstm_states_frame(lstm_states_state *s, const int8_t *x, int8_t *y)
 {
-    lstm_states_matmul_s8_s32(&lstm_w, x, NULL, s->scratch.lstm_sums.v);
-    lstm_states_matmul_s8_s16(&lstm_u, s->lstm_h, s->scratch.lstm_sums.v, s->scratch.lstm_gates.v);
-    lstm_states_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_h);
-    lstm_states_matmul_s8_s8(&fc, s->lstm_h, NULL, y);
+    lstm_states_copy_s8(&lstm_join, x, s->lstm_xh);
+    lstm_states_widen_s8(&lstm_xh_wide_1_1, s->lstm_xh, s->scratch.lstm_xh_wide_1_1_2.v);
+    lstm_states_matmul_gates(&lstm_wu, s->scratch.lstm_xh_wide_1_1_2.v, NULL, NULL, s->scratch.lstm_gates.v);
+    lstm_states_lstm_update_s8(&lstm_update, s->scratch.lstm_gates.v, s->lstm_c, s->lstm_xh + 3);
+    lstm_states_widen_s8(&lstm_xh_wide_1_11, s->lstm_xh + 3, s->scratch.lstm_xh_wide_1_11_2.v);
+    lstm_states_matmul_pairs_s8(&fc, s->scratch.lstm_xh_wide_1_11_2.v, NULL, NULL, y);
 }
 
 void lstm_states_reset(lstm_states_state *s)
 {
-    lstm_states_load_s8(&lstm_h_initial, s->lstm_h);
+    lstm_states_load_s8(&lstm_x_initial, s->lstm_xh);
+    lstm_states_load_s8(&lstm_h_initial, s->lstm_xh + 3);
     lstm_states_load_s16(&lstm_c_initial, s->lstm_c);
 }
 
 void lstm_states_set_h0(lstm_states_state *s, const int8_t h0[LSTM_STATES_H0_SIZE])
 {
-    lstm_states_copy_s8(&lstm_h_set, h0, s->lstm_h);
+    lstm_states_copy_s8(&lstm_h_set, h0, s->lstm_xh + 3);
 }
 
 void lstm_states_set_c0(lstm_states_state *s, const int16_t c0[LSTM_STATES_C0_SIZE])
@@ -574,12 +847,12 @@ void lstm_states_set_c0(lstm_states_state *s, const int16_t c0[LSTM_STATES_C0_SI
 
 void lstm_states_get_hn(lstm_states_state *s, int8_t hn[LSTM_STATES_HN_SIZE])
 {
-    lstm_states_copy_s8(&hn_out, s->lstm_h, hn);
+    lstm_states_copy_s8(&lstm_h_set, s->lstm_xh + 3, hn);
 }
 
 void lstm_states_get_cn(lstm_states_state *s, int16_t cn[LSTM_STATES_CN_SIZE])
 {
-    lstm_states_copy_s16(&cn_out, s->lstm_c, cn);
+    lstm_states_copy_s16(&lstm_c_set, s->lstm_c, cn);
 }
 
 int lstm_states_step(lstm_states_state *s, const int8_t x[LSTM_STATES_INPUT_SIZE], int8_t y[LSTM_STATES_OUTPUT_SIZE])

@@ -55,14 +55,17 @@ RNN_FLOAT_KERNEL void rnn_float_load_f32(const struct rnn_float_load_f32 *k, flo
 /* y[p,r,q] = clamp(add[p,r,q] + bias[r] + sum_k w[r,k] x[p,k,q]).  numpy: hmdc/kernels/matmul.py */
 struct rnn_float_matmul_f32 {
     const float *weights; /* [rows, columns] */
-    const float *bias;    /* [rows], or null */
+    const float *bias;    /* [rows], with bias_each [p, rows, q], or null */
+    int32_t bias_each;
     int32_t p, rows, columns, q;
     float lo, hi;
 };
 
-/* x: [p, columns, q]; y: [p, rows, q]; add: as y, or null. */
-RNN_FLOAT_KERNEL void rnn_float_matmul_f32(const struct rnn_float_matmul_f32 *k, const float *x, const float *add, float *y)
+/* x: [p, columns, q]; y: [p, rows, q]; start: [rows], or null; add: as y, or null. */
+RNN_FLOAT_KERNEL void rnn_float_matmul_f32(const struct rnn_float_matmul_f32 *k, const float *x, const float *start, const float *add,
+                            float *y)
 {
+    const float *bias = start ? start : k->bias;
     const int32_t rows = k->rows, columns = k->columns, q = k->q;
     for (int32_t p = 0; p < k->p; p++) {
         const float *w = k->weights;
@@ -72,7 +75,7 @@ RNN_FLOAT_KERNEL void rnn_float_matmul_f32(const struct rnn_float_matmul_f32 *k,
             for (int32_t j = 0; j < q; j++) {
                 float sum[4];
                 for (int32_t t = 0; t < tile; t++) {
-                    sum[t] = k->bias ? k->bias[r + t] : 0.0f;
+                    sum[t] = bias ? bias[k->bias_each ? (r + t) * q + j : r + t] : 0.0f;
                 }
                 if (tile == 4) {
                     const float *w1 = w + columns, *w2 = w1 + columns, *w3 = w2 + columns;
@@ -100,6 +103,7 @@ RNN_FLOAT_KERNEL void rnn_float_matmul_f32(const struct rnn_float_matmul_f32 *k,
             w += tile * columns;
         }
         x += columns * q;
+        bias += k->bias_each ? rows * q : 0;
     }
 }
 
@@ -161,6 +165,7 @@ static const struct rnn_float_load_f32 rnn_h_initial = {
 static const struct rnn_float_matmul_f32 rnn_w = {
     .weights = rnn_w_weights,
     .bias = rnn_w_bias,
+    .bias_each = 0,
     .p = 1,
     .rows = 5,
     .columns = 3,
@@ -172,6 +177,7 @@ static const struct rnn_float_matmul_f32 rnn_w = {
 static const struct rnn_float_matmul_f32 rnn_u = {
     .weights = rnn_u_weights,
     .bias = NULL,
+    .bias_each = 0,
     .p = 1,
     .rows = 5,
     .columns = 5,
@@ -188,6 +194,7 @@ static const struct rnn_float_table_f32 rnn_update = {
 static const struct rnn_float_matmul_f32 fc = {
     .weights = fc_weights,
     .bias = fc_bias,
+    .bias_each = 0,
     .p = 1,
     .rows = 2,
     .columns = 5,
@@ -201,15 +208,15 @@ static const struct rnn_float_matmul_f32 fc = {
 /* What happens in every time step. */
 static void rnn_float_frame(rnn_float_state *s, const float *x)
 {
-    rnn_float_matmul_f32(&rnn_w, x, NULL, s->scratch.rnn_sums.v);
-    rnn_float_matmul_f32(&rnn_u, s->rnn_h, s->scratch.rnn_sums.v, s->scratch.rnn_gates.v);
+    rnn_float_matmul_f32(&rnn_w, x, NULL, NULL, s->scratch.rnn_sums.v);
+    rnn_float_matmul_f32(&rnn_u, s->rnn_h, NULL, s->scratch.rnn_sums.v, s->scratch.rnn_gates.v);
     rnn_float_table_f32(&rnn_update, s->scratch.rnn_gates.v, s->rnn_h);
 }
 
 /* From what the newest step left to the outputs. */
 static void rnn_float_tail(rnn_float_state *s, float *y)
 {
-    rnn_float_matmul_f32(&fc, s->rnn_h, NULL, y);
+    rnn_float_matmul_f32(&fc, s->rnn_h, NULL, NULL, y);
 }
 
 void rnn_float_reset(rnn_float_state *s)

@@ -25,10 +25,10 @@ extern "C" {
 /* output y */
 #define RNN_FLOAT_OUTPUT_SIZE 2  /* elements in all */
 
-#define RNN_FLOAT_FLASH_BYTES 1342  /* upper estimate for -O3: constants and code */
+#define RNN_FLOAT_FLASH_BYTES 1524  /* upper estimate for -O3: constants and code */
 #define RNN_FLOAT_RAM_BYTES 60  /* one state struct */
 #define RNN_FLOAT_SCRATCH_BYTES 40  /* the part of it that means nothing between calls */
-#define RNN_FLOAT_STACK_BYTES 184  /* upper estimate for -O3 */
+#define RNN_FLOAT_STACK_BYTES 208  /* upper estimate for -O3 */
 
 /* Everything that the network remembers and works in.  Owned by the caller: one per stream, no globals. */
 typedef struct {
