@@ -118,19 +118,22 @@ class Matmul(Kernel):
         return int(np.argmax(x.scale != x.scale[0]))
 
     def _with_gain(self, q: Quantizer) -> "Matmul":
-        """All products of one x agree on a gain, so that it is prepared once."""
-        wishes = q.wishes.get(self.x.buf)
-        if self._wish(q) is None or not wishes:
+        """With the gain on which all products of one x agree, so that it is prepared once."""
+        if self._wish(q) is None:
             return self
-        first = self._first(q[self.x])
-        room = INT32_MAX // (4 * 128 * 127 * first)  # see `ungained`
-        return replace(
-            self, gained=first, gain=int(np.clip(np.round(np.median(wishes)), 0, min(MOST_GAIN, np.log2(room))))
-        )
+        gain = int(np.clip(np.round(np.median(q.wishes[self.x.buf])), 0, MOST_GAIN))
+        call = replace(self, gained=self._first(q[self.x]), gain=gain)
+        return call if call._divisible(call._product(q)) else self
+
+    def _divisible(self, c: Product) -> bool:
+        """Whether the sums of the first columns can be shifted within int32, see `ungained`."""
+        sums = 128 * np.abs(c.w[:, : self.gained].astype(np.int64)).sum(axis=1).max()
+        return int(sums + (0 if c.bias is None else np.abs(c.bias).max())) << (self.gain + 2) <= INT32_MAX
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
-        if self.start is None and (gained := self._with_gain(q)).gain != self.gain:
-            return gained.quantize(q)
+        return self._with_gain(q)._quantize(q)
+
+    def _quantize(self, q: Quantizer) -> list[Kernel]:
         y, c = q[self.y], self._product(q)
         if self.start is not None:
             assert c.bias is None, "sums that go on from others take their bias"
