@@ -1,0 +1,38 @@
+"""What fitting to an instruction set does to a whole program; the kernels themselves are in test_kernels.py."""
+
+from pathlib import Path
+
+import pytest
+
+from hmdc import data, frontends
+from hmdc.isa import ISAS, fit
+from hmdc.lower import lower
+from hmdc.quantize import observe, quantize, scales
+from hmdc.recipe import assign, decompose
+from hmdc.simulate import simulate
+from hmdc.widths import narrow
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture(scope="module")
+def lstm():
+    """An LSTM whose W x and U h have accumulators of their own, and its integer inputs."""
+    network = frontends.load(EXAMPLES / "exercises_lstm.onnx", None, None)
+    samples = data.load(EXAMPLES / "exercises_calibration.npz", network.inputs, set()).inputs
+    floats = narrow(lower(network, decompose(assign(network, (), {}), {}, {}), joint=()), ("hidden",))
+    inputs = data.to_integers(floats, samples)
+    program = quantize(floats, scales(floats, observe(floats, inputs)))
+    return program, {name: a[:3] for name, a in data.to_integers(program, samples).items()}
+
+
+@pytest.mark.parametrize("isa", ["v6m", "v7m", "dsp"])
+def test_both_products_of_a_gate_in_one_pass(lstm, isa):
+    """No buffer holds the sums of W x; the bits are those of the two calls."""
+    program, inputs = lstm
+    fitted = fit(program, ISAS[isa])
+    names = [c.kernel() for c in fitted.calls("frame")]
+    assert names.count("matmul_gates") == 1 and "matmul_sums" not in names
+    assert not any(v.buf.endswith(".sums") for c in fitted.calls("frame") for v in c.reads() + c.writes())
+    for name, want in simulate(program, inputs).items():
+        assert (simulate(fitted, inputs)[name] == want).all()
