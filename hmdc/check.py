@@ -26,5 +26,6 @@ def check(program: Program) -> Program:
 def _inside(program: Program, name: str, v: View, repeat: int, outer: int) -> None:
     size = program.buffers[v.buf].size
     ends = [v.offset + v.advance * i + v.outer * j for i in (0, repeat - 1) for j in (0, outer - 1)]
-    reach = sum((n - 1) * s for n, s in zip(v.shape, v.strides))
-    assert min(ends) >= 0 and max(ends) + reach < size, f"{name} leaves {v.buf} ({size} elements)"
+    reach = [(n - 1) * s for n, s in zip(v.shape, v.strides)]
+    low, high = min(ends) + sum(r for r in reach if r < 0), max(ends) + sum(r for r in reach if r > 0)
+    assert 0 <= low and high < size, f"{name} leaves {v.buf} ({size} elements)"

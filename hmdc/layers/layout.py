@@ -43,11 +43,11 @@ class Transpose(Layer):
 
 
 class Slice(Layer):
-    """attrs: axis, start, stop, step (> 0), within 0..n."""
+    """The indices range(start, stop, step) of an axis.  attrs: axis, start, stop, step (negative: in reverse)."""
 
     def reference(self, node, x):
         a = node.attrs
-        return (x[(slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)],)
+        return (np.take(x, range(a["start"], a["stop"], a["step"]), axis=a["axis"] + 1),)
 
     def lower(self, b, node, x):
         a = node.attrs
@@ -59,9 +59,10 @@ class Slice(Layer):
             return node, tag
         if (a["start"], a["stop"], a["step"]) == (0, n, 1):
             return with_attrs(node, stop=1), tag
-        if a["start"] == n - 1:
+        if list(range(a["start"], a["stop"], a["step"])) == [n - 1]:
             return with_attrs(node, start=0, stop=1, step=1), NOW
-        raise NotStreamable(f"{node.name} picks time steps {a['start']}..{a['stop'] - 1} of {n}")
+        last = range(a["start"], a["stop"], a["step"])[-1]
+        raise NotStreamable(f"{node.name} picks time steps {a['start']}..{last} of {n}")
 
 
 class Concat(Layer):

@@ -3,7 +3,8 @@
 import onnx
 
 from ...errors import HmdcError
-from .fold import RECURRENT, Folded, fold
+from .fold import RECURRENT, fold
+from .folded import Folded
 
 PROBE = 7  # steps that stand in while looking for the time axis
 MAX_STEPS = 1 << 16

@@ -1,6 +1,5 @@
 """Constants and shapes of every value, node by node, with onnx's own evaluator and shape inference."""
 
-from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -9,40 +8,20 @@ from onnx import defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from ...errors import HmdcError
+from .folded import Folded, label
+from .quantized import as_float, check_outputs
 
 MAX_CONSTANTS = 1 << 23  # numbers in all constants together: no microcontroller has as many bytes
 MAX_VALUES = 1 << 25  # numbers in all values that depend on the inputs
 # Pure functions of their inputs; control flow and random numbers are never evaluated.
 FOLDABLE = frozenset(
-    """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Flatten Floor
-    Gather GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul Neg Not Or
-    Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
+    """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand
+    Flatten Floor Gather GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul Neg
+    Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
     Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
 RECURRENT = ("LSTM", "GRU", "RNN")
 OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
-
-
-@dataclass
-class Folded:
-    """A graph with static shapes.  nodes: those that depend on the inputs and lead to the outputs."""
-
-    inputs: dict[str, tuple[int, ...]]
-    outputs: list[str]
-    nodes: list[onnx.NodeProto]
-    opset: int
-    producer: str
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    types: dict[str, int] = field(default_factory=dict)
-    known: set[str] = field(default_factory=set)  # values that the nodes so far may read
-    numbers: dict[int, int] = field(default_factory=dict)  # limit -> numbers that count toward it so far
-
-
-def label(node: onnx.NodeProto) -> str:
-    """What messages call a node."""
-    op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    return f"node {node.name or next(filter(None, node.output), '')!r} ({op})"
 
 
 def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Folded:
@@ -57,11 +36,13 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
             _count(f, f"input {i.name!r}", f.shapes[i.name], MAX_VALUES)
     for name, t in initializers.items():
         _count(f, f"weights {name!r}", tuple(t.dims), MAX_CONSTANTS)
-        _set_constant(f, name, _array(t))
+        f.set_constant(name, _array(t))
     f.known = {*f.shapes}
     for node in graph.node:
         _check_names(f, node)
-        _visit(f, node, opset)
+        for plain in as_float(f, node):
+            _visit(f, plain, opset)
+    check_outputs(f)
     for name in f.outputs:
         if name not in f.known or f.outputs.count(name) > 1:
             raise HmdcError(f"output {name!r} is listed twice or computed by no node; export the network again")
@@ -92,12 +73,6 @@ def _array(t: onnx.TensorProto) -> np.ndarray:
     return a
 
 
-def _set_constant(f: Folded, name: str, value: np.ndarray) -> None:
-    f.constants[name] = value
-    f.shapes[name] = value.shape
-    f.types[name] = helper.np_dtype_to_tensor_dtype(value.dtype)
-
-
 def _count(f: Folded, what: str, shape: tuple[int, ...], most: int) -> None:
     """Refuse what a small file can make large."""
     if min(shape, default=1) < 0:
@@ -111,10 +86,10 @@ def _count(f: Folded, what: str, shape: tuple[int, ...], most: int) -> None:
 def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     inputs = [v for v in node.input if v]
     if node.op_type == "Shape" and node.domain == "" and inputs[0] in f.shapes:
-        return _set_constant(f, node.output[0], _shape_op(node, f.shapes[inputs[0]]))
+        return f.set_constant(node.output[0], _shape_op(node, f.shapes[inputs[0]]))
     constant = all(v in f.constants for v in inputs) and node.op_type in FOLDABLE and node.domain in ("", "ai.onnx")
     if constant and node.op_type == "Constant":
-        return _set_constant(f, node.output[0], _evaluate(f, node, opset)[0])
+        return f.set_constant(node.output[0], _evaluate(f, node, opset)[0])
     _infer(f, node, opset)
     if constant:
         for name in filter(None, node.output):
@@ -126,7 +101,7 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
                 raise HmdcError(f"{label(node)}: the size of its result cannot be bounded")
         for name, value in zip(node.output, _evaluate(f, node, opset)):
             if name:
-                _set_constant(f, name, np.asarray(value))
+                f.set_constant(name, np.asarray(value))
     else:
         f.nodes.append(node)
         for name in f.shapes.keys() & {*node.output}:

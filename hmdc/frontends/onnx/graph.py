@@ -9,22 +9,24 @@ from onnx import helper
 
 from ...errors import HmdcError
 from ...model import Model, Node
-from .fold import Folded, label
+from .folded import Folded, label
+from .quantized import OTHERS
 
 TRANSLATORS: dict[str, Callable[["Graph", onnx.NodeProto], None]] = {}
 
 WHOLE = "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, unroll=False and a plain LSTM/GRU layer in Keras"
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
+INTEGER = (
+    "QLinearMatMul", "QLinearConv", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearConcat", "QGemm",
+    "QAttention",     "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits",
+)  # fmt: skip
 HINTS = {
     "If": "export one branch only (torch.export, or a model without data-dependent branches)",
     "Loop": WHOLE,
     "Scan": WHOLE,
     "ZipMap": "export without it (zipmap=False)",
-    "DynamicQuantizeLSTM": "compile the float model instead; hmdc quantizes it",
-    "DynamicQuantizeLinear": "compile the float model instead; hmdc quantizes it",
-    "QuantizeLinear": "compile the float model instead; hmdc quantizes it",
-    "DequantizeLinear": "compile the float model instead; hmdc quantizes it",
+    **dict.fromkeys(INTEGER, OTHERS),
 }
 
 
@@ -144,4 +146,4 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
     return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path)
 
 
-from . import layers, recurrent  # noqa: E402, F401  the translators register themselves
+from . import forms, layers, recurrent  # noqa: E402, F401  the translators register themselves

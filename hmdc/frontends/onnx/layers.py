@@ -32,8 +32,8 @@ def _transpose(g, node):
         g.add("transpose", "transpose", node.input[:1], node.output, node, perm=tuple(int(a) for a in perm))
 
 
-def _slice(g, node, x, y, axis, start, stop, step=1):
-    """y = x[start:stop:step] along axis; the shape of y may lack the axis."""
+def slice_axis(g, node, x, y, axis, start, stop, step=1):
+    """y = the indices range(start, stop, step) of x along axis; the shape of y may lack the axis."""
     shape = list(g.shape(x))
     shape[axis] = len(range(start, stop, step))
     target = y if tuple(shape) == g.shape(y) else g.fresh(tuple(shape))
@@ -55,9 +55,10 @@ def _gather(g, node):
     n = g.shape(x)[axis]
     picks = [int(i) % n for i in index.ravel()]
     step = picks[1] - picks[0] if len(picks) > 1 else 1
-    if index.ndim > 1 or step < 1 or picks != list(range(picks[0], picks[-1] + 1, step)):
-        raise refuse(node, f"picks the indices {picks[:8]}; only one index or an evenly rising row of them is compiled")
-    _slice(g, node, x, node.output[0], axis, picks[0], picks[-1] + 1, step)
+    stop = picks[-1] + (1 if step > 0 else -1)
+    if index.ndim > 1 or step == 0 or picks != list(range(picks[0], stop, step)):
+        raise refuse(node, f"picks the indices {picks[:8]}; only one index or an even row of them is compiled")
+    slice_axis(g, node, x, node.output[0], axis, picks[0], stop, step)
 
 
 @translator("Slice")
@@ -67,16 +68,14 @@ def _slices(g, node):
     axes = g.ints(node, "axes", 3, list(range(len(starts))))
     steps = g.ints(node, "steps", 4, [1] * len(starts))
     x = node.input[0]
-    cuts = [
-        (a % len(shape), *slice(b, e, s).indices(shape[a]), s) for b, e, a, s in zip(starts, ends, axes, steps) if s > 0
-    ]
-    if len(cuts) < len(starts):
-        raise refuse(node, f"reverses an axis (steps {steps})", "use a bidirectional layer")
-    for i, (axis, start, stop, _, step) in enumerate(cuts):
+    if 0 in steps:
+        raise refuse(node, "has a step of 0")
+    cuts = [(a % len(shape), *slice(b, e, s).indices(shape[a])) for b, e, a, s in zip(starts, ends, axes, steps)]
+    for i, (axis, start, stop, step) in enumerate(cuts):
         now = list(g.shape(x))
         now[axis] = len(range(start, stop, step))
         y = node.output[0] if i == len(cuts) - 1 else g.fresh(tuple(now))
-        _slice(g, node, x, y, axis, start, stop, step)
+        slice_axis(g, node, x, y, axis, start, stop, step)
         x = y
 
 
@@ -86,7 +85,7 @@ def _split(g, node):
     at = 0
     for y in node.output:
         n = g.shape(y)[axis]
-        _slice(g, node, node.input[0], y, axis, at, at + n)
+        slice_axis(g, node, node.input[0], y, axis, at, at + n)
         at += n
 
 
