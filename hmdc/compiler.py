@@ -56,6 +56,7 @@ def compile(
     mode: str = "auto",
     steps: int | None = None,
     input_shapes: dict[str, tuple[int, ...]] | None = None,
+    architecture: str | Path | None = None,
     compress: Sequence[str] = (),
     factors: str | Path | None = None,
     time_block: int | str | None = None,
@@ -63,7 +64,8 @@ def compile(
 ) -> Build:
     """Compile a network file to OUT/NAME.c, NAME.h and NAME.json.  Raises HmdcError; then nothing is written.
 
-    compress: recipes, see recipe.py.  factors: a file of trained factors, see docs/compression.md.
+    architecture: of a file of weights, see docs/state_dicts.md.  compress: recipes, see recipe.py.
+    factors: a file of trained factors, see docs/compression.md.
     time_block: steps whose input products read the weights together, or "auto".  ram_budget: bytes of the state struct.
     """
     _known("--target", target, TARGETS)
@@ -71,7 +73,7 @@ def compile(
     _known("--mode", mode, MODES)
     time_block = timeblock.parse(time_block, mode)
     _writable(Path(out))
-    network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes)
+    network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes, architecture)
     name = _name(name, network.path)
     samples = _calibration(network, precision, calibration)
     given = factor_file.read(factors) if factors else {}

@@ -1,4 +1,4 @@
-"""Files of factors that were trained elsewhere: .npz, or .safetensors where that package is installed."""
+"""Files of factors that were trained elsewhere: .npz or .safetensors."""
 
 from pathlib import Path
 
@@ -30,8 +30,6 @@ def _npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        from safetensors.numpy import load_file
-    except ImportError as e:
-        raise HmdcError(f"{path}: reading .safetensors needs the package safetensors: pip install safetensors") from e
+    from safetensors.numpy import load_file
+
     return load_file(path)

@@ -33,7 +33,8 @@ class Node:
 class Model:
     """inputs: name -> shape.  nodes: in topological order.  outputs: names of values.  steps: length of the time axis.
 
-    sha256: of the file that the user gave.  path: its name, for messages only.
+    sha256: of the file that the user gave.  path: its name, for messages only.  found: what a file without a
+    graph was taken for, rows of a table for people.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -43,6 +44,7 @@ class Model:
     steps: int = 1
     sha256: str = ""
     path: str = ""
+    found: list[dict] = field(default_factory=list)
 
     def consumers(self) -> dict[str, list[tuple[Node, int]]]:
         """value -> (node, position of the input)."""

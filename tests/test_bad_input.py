@@ -61,7 +61,7 @@ CASES = [
     ("empty", text("m.onnx", ""), GOOD, DAMAGED),
     ("text", text("m.onnx", "hello, I am a network\n" * 9), GOOD, DAMAGED),
     ("random", text("m.onnx", np.random.default_rng(3).bytes(999)), GOOD, DAMAGED),
-    ("suffix", text("m.h5", "x"), "inspect m.h5", "'.h5' are not read; known: .onnx"),
+    ("suffix", text("m.tflite", "x"), "inspect m.tflite", "'.tflite' are not read; known: .onnx, .npz"),
     ("no suffix", text("m", "x"), "inspect m", "'none' are not read"),
     ("no graph", model(lambda g: onnx.ModelProto(ir_version=8)), GOOD, DAMAGED),
     ("no outputs", model(lambda g: g.ClearField("output")), GOOD, DAMAGED),

@@ -1,20 +1,34 @@
-"""The registry of frontends: file suffix -> load(path, steps, shapes) -> Model."""
+"""The registry of frontends: file suffix -> load(path, steps, shapes, architecture) -> Model."""
 
 from pathlib import Path
 
 from ..errors import HmdcError
 from ..model import Model
 from ..rewrite import simplify
+from . import dicts
 from .onnx import load as load_onnx
 
-FRONTENDS = {".onnx": load_onnx}
+
+def _onnx(path: Path, steps: int | None, input_shapes: dict, architecture: Path | None) -> Model:
+    if architecture is not None:
+        raise HmdcError("--architecture is for files of weights; an ONNX file tells its architecture")
+    return load_onnx(path, steps, input_shapes)
 
 
-def load(path: Path, steps: int | None = None, input_shapes: dict[str, tuple[int, ...]] | None = None) -> Model:
+FRONTENDS = {".onnx": _onnx} | dict.fromkeys(dicts.SUFFIXES, dicts.load)
+
+
+def load(
+    path: Path,
+    steps: int | None = None,
+    input_shapes: dict[str, tuple[int, ...]] | None = None,
+    architecture: Path | None = None,
+) -> Model:
     """Read a trained network.
 
     steps: length of the time axis where the file leaves it open.  input_shapes: input name -> whole shape, batch
-    included.  Raises HmdcError naming the node in the way.
+    included.  architecture: what a file of weights does not tell, see docs/state_dicts.md.  Raises HmdcError naming
+    the node in the way.
     """
     path = Path(path)
     if not path.is_file():
@@ -23,7 +37,7 @@ def load(path: Path, steps: int | None = None, input_shapes: dict[str, tuple[int
     if reader is None:
         raise HmdcError(f"{path}: files of type {path.suffix or 'none'!r} are not read; known: {', '.join(FRONTENDS)}")
     try:
-        return simplify(reader(path, steps, input_shapes or {}))
+        return simplify(reader(path, steps, input_shapes or {}, architecture and Path(architecture)))
     except HmdcError:
         raise
     except RecursionError as e:

@@ -1,100 +1,32 @@
 """The command line.  Errors become one line and exit code 2."""
 
-import json
-import os
-import re
-import sys
 import warnings
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from . import __version__, bench, compiler, data, frontends, verify
-from .boards import load_boards
-from .compiler import MODES, PRECISIONS, Build
-from .errors import HmdcError
-from .firmware import board
-from .report import layer_table, reuse_line
-from .savings import savings
-from .target import TARGETS
-
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-class Command(click.Command):
-    """Takes -v and -q like the group: users write them before and after the name of the command."""
-
-    def __init__(self, *args, params=None, **kwargs):
-        super().__init__(*args, params=[*(params or ()), *switches()], **kwargs)
-
-
-class Group(click.Group):
-    """Whatever is wrong with the input becomes one line and exit code 2; with -v the traceback comes first."""
-
-    command_class = Command
-
-    def parse_args(self, ctx, args):
-        return super().parse_args(ctx, args or ["--help"])
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise
-        except (HmdcError, OSError, MemoryError) as e:
-            if switched("verbose"):
-                errors.print_exception()
-            raise click.ClickException(str(e) or "not enough memory") from e
-
-    def main(self, *args, **kwargs):
-        try:
-            code = super().main(*args, **kwargs | {"prog_name": "hmdc", "standalone_mode": False})
-        except click.UsageError as e:
-            complain(f"{e.format_message().rstrip('.')}; see {e.ctx.command_path if e.ctx else 'hmdc'} --help")
-            code = 2
-        except click.ClickException as e:
-            complain(e.format_message())
-            code = 2
-        except click.Abort:
-            complain("interrupted")
-            code = 130
-        sys.exit(code)
-
-
-def switches() -> list[click.Option]:
-    def turn(ctx, param, on):
-        ctx.ensure_object(dict)[param.name] = on or switched(param.name)
-
-    verbose = "Tracebacks of errors, and every layer after compile."
-    return [
-        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=turn, help=verbose),
-        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=turn, help="Print only errors."),
-    ]
-
-
-def switched(name: str) -> bool:
-    return (click.get_current_context().obj or {}).get(name, False)
-
-
-def complain(text: str) -> None:
-    """One printable line, whatever a file or a name says."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
-    click.echo(f"hmdc: {line if len(line) <= 1000 else line[:1000] + '...'}", err=True)
-
-
-def say(content: str | Table) -> None:
-    if not switched("quiet"):
-        console.print(content, markup=False)
-
-
-def progress(text: str):
-    """A spinner on a terminal, nothing elsewhere."""
-    return errors.status(escape(text)) if errors.is_terminal and not switched("quiet") else nullcontext()
+from .. import __version__, bench, compiler, data, frontends, verify
+from ..boards import load_boards
+from ..compiler import MODES, PRECISIONS, Build
+from ..errors import HmdcError
+from ..model import Model
+from ..report import layer_table, reuse_line
+from ..savings import savings
+from ..target import TARGETS
+from .options import (
+    architecture_option,
+    build_argument,
+    data_option,
+    json_option,
+    limit_option,
+    model_argument,
+    on_option,
+    parse_file,
+    parse_place,
+    shape_option,
+    steps_option,
+)
+from .shell import Group, complain, errors, progress, say, switched, switches, table, write, write_json
 
 
 @click.group(
@@ -112,62 +44,6 @@ def main() -> None:
         warnings.simplefilter("ignore")  # numpy's, about numbers that a message of ours names
 
 
-def parse_shape(_ctx, _param, values: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """NAME=1x49x10 -> {NAME: (1, 49, 10)}."""
-    out = {}
-    for text in values:
-        name, _, sizes = text.rpartition("=")
-        parts = sizes.split("x")
-        if not name or not all(re.fullmatch("0*[1-9][0-9]{0,8}", p) for p in parts):
-            raise HmdcError(f"--input-shape {text}: write it like {name or 'x'}=1x49x10")
-        out[name] = tuple(int(p) for p in parts)
-    return out
-
-
-def parse_file(_ctx, param, path: Path | None) -> Path | None:
-    """A file to write: complain before the work is done, not after."""
-    if path is not None:
-        parent = next(p for p in path.absolute().parents if p.exists())
-        if path.is_dir() or not parent.is_dir() or not os.access(path if path.exists() else parent, os.W_OK):
-            raise HmdcError(f"{param.opts[-1]} {path} cannot be written; choose another file")
-    return path
-
-
-def parse_place(_ctx, _param, place: str) -> str:
-    return "host" if place == "host" else board(place).name
-
-
-def parse_places(ctx, param, places: tuple[str, ...]) -> tuple[str, ...]:
-    """Each place once; "all" are all boards."""
-    named = (load_boards() if p == "all" else [parse_place(ctx, param, p)] for p in places)
-    return tuple(dict.fromkeys(name for names in named for name in names))
-
-
-json_option = click.option("--json", "json_file", type=click.Path(path_type=Path), callback=parse_file,
-                           help="Write the figures to this file.")  # fmt: skip
-on_option = click.option("--on", "places", multiple=True, callback=parse_places, metavar="host|BOARD|all",
-                         help="Where to run; all: every board. May be repeated.")  # fmt: skip
-model_argument = click.argument("model", type=click.Path(path_type=Path))
-steps_option = click.option("--steps", type=click.IntRange(min=1), metavar="N",
-                            help="Time steps of a sequence, where the model leaves it open.")  # fmt: skip
-shape_option = click.option("--input-shape", "shapes", multiple=True, callback=parse_shape, metavar="NAME=1x49x10",
-                            help="Bind open axes.")  # fmt: skip
-build_argument = click.argument("build", metavar="DIR", type=click.Path(path_type=Path))
-
-
-def write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as e:
-        raise HmdcError(f"{path} cannot be written: {e.strerror}; choose another file") from e
-
-
-def write_json(path: Path | None, content) -> None:
-    if path is not None:
-        write(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
-
-
 @main.command()
 @model_argument
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write.")
@@ -180,6 +56,7 @@ def write_json(path: Path | None, content) -> None:
 @click.option("--mode", default="auto", show_default=True, help=", ".join(MODES))
 @steps_option
 @shape_option
+@architecture_option
 @click.option("--compress", multiple=True, metavar="RECIPE",
               help="[pattern=]structure(options), or @FILE.toml; repeatable.")  # fmt: skip
 @click.option("--factors", type=click.Path(path_type=Path), metavar="F.npz", help="Trained factors, used as they are.")
@@ -194,6 +71,7 @@ def compile(model, out, shapes, json_file, **options) -> None:
     """
     with progress(f"compiling {model}"):
         build = compiler.compile(model, out, input_shapes=shapes, **options)
+    say_found(build.model)
     r = build.report
     entries = " and ".join(f"{build.name}_{e}" for e in build.program.entries)
     say(f"{build.source}: {entries}; flash {r['flash_bytes']} bytes, of which weights {r['weights_bytes']}; "
@@ -214,23 +92,15 @@ def compile(model, out, shapes, json_file, **options) -> None:
     write_json(json_file, r)
 
 
-def table(title: str, rows: list[dict]) -> Table:
-    t = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for key in rows[0] if rows else ():
-        t.add_column(key, justify="right" if isinstance(rows[0][key], (int, float)) else "left")
-    for row in rows:
-        t.add_row(*("-" if v is None else str(v) for v in row.values()))
-    return t
+def say_found(network: Model) -> None:
+    """What a file without a graph was taken for."""
+    if network.found:
+        say(table(f"read from {network.path}, {network.steps} steps", network.found))
 
 
 def read_data(build: Build, path: Path, limit: int | None) -> data.Data:
     optional = {p.name for p in build.program.inputs if p.kind == "state"}
     return data.load(path, build.model.inputs, optional).first(limit)
-
-
-data_option = click.option("--data", "data_file", required=True, type=click.Path(path_type=Path), metavar="F.npz",
-                           help="Samples: one array per input, labels y optional.")  # fmt: skip
-limit_option = click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
 
 
 @main.command("verify")
@@ -344,16 +214,18 @@ def bench_command(build, places, json_file, breakdown, as_built, earlier) -> Non
 @model_argument
 @steps_option
 @shape_option
+@architecture_option
 @json_option
 @click.option("--compress-table", is_flag=True, help="What each structure would save, cost and keep of each matrix.")
-def inspect(model, steps, shapes, json_file, compress_table) -> None:
+def inspect(model, steps, shapes, architecture, json_file, compress_table) -> None:
     """Show the inputs, outputs, layers and matrices of MODEL, and whether it streams.
 
     \b
     hmdc inspect kws.onnx
     hmdc inspect kws.onnx --compress-table
     """
-    network = frontends.load(model, steps, shapes)
+    network = frontends.load(model, steps, shapes, architecture)
+    say_found(network)
     content = layer_table(network)
     if compress_table:
         with progress("decomposing every matrix in every structure"):
@@ -389,7 +261,7 @@ def demo(json_file) -> None:
     \b
     hmdc demo
     """
-    from .demo import demo as run_demo
+    from ..demo import demo as run_demo
 
     with progress("compiling, emulating and measuring the bundled example"):
         result, notes = run_demo()

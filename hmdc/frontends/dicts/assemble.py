@@ -1,0 +1,147 @@
+"""Layers in a row -> Model, with the same nodes that the ONNX frontend makes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import HmdcError
+from ...model import Model, Node
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as it was found or written down.
+
+    type, weights: as in the architecture file.  inputs, outputs: values per step, None where it takes any.
+    emit: writes its nodes.  note: what the table of `hmdc inspect` says about it.
+    """
+
+    type: str
+    weights: str
+    inputs: int | None
+    outputs: int | None
+    emit: Callable[["Row"], None]
+    note: str = ""
+
+    @property
+    def recurrent(self) -> bool:
+        return self.type in RECURRENT
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.weights!r}" if self.weights else self.type
+
+
+RECURRENT = ("lstm", "gru", "rnn", "fastgrnn", "fastrnn")
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One cell run over time; weights and attrs as its node takes them."""
+
+    reverse: bool
+    weights: dict[str, np.ndarray]
+    attrs: dict
+
+
+class Row:
+    """Nodes under construction.  value: the newest, [steps, 1, size], or [1, size] once steps are no more."""
+
+    def __init__(self, steps: int, size: int):
+        self.nodes: list[Node] = []
+        self.value, self.shape = "x", (steps, size)
+        self.final = ""  # the last states h of the newest layer, if that is recurrent, as [1, size]
+        self.source = ""
+        self.reshape(steps, 1, size)
+
+    def fresh(self) -> str:
+        return f"#{len(self.nodes) + 1}"
+
+    def add(self, op: str, name: str, shape: tuple[int, ...], /, weights=None, inputs=None, **attrs) -> None:
+        """A node that makes the newest value."""
+        value = self.fresh()
+        inputs = (self.value,) if inputs is None else tuple(inputs)
+        self.nodes.append(Node(op, name, inputs, (value,), attrs, weights or {}, self.source))
+        self.value, self.shape, self.final = value, tuple(shape), ""
+
+    def reshape(self, *shape: int) -> None:
+        self.add("reshape", "reshape", shape, shape=shape)
+
+    def dense(self, w: np.ndarray, bias: np.ndarray | None) -> None:
+        weights = {"w": w} if bias is None else {"w": w, "b": bias}
+        shape, axis = (*self.shape[:-1], len(w)), len(self.shape) - 1
+        self.add("dense", "fc", shape, weights, axis=axis, low=-np.inf, high=np.inf)
+
+    def affine(self, scale: np.ndarray, bias: np.ndarray) -> None:
+        self.add("affine", "scale", self.shape, {"scale": scale, "bias": bias}, low=-np.inf, high=np.inf)
+
+    def activation(self, function: str) -> None:
+        if function == "softmax":
+            self.add("softmax", "softmax", self.shape, axis=len(self.shape) - 1)
+        else:
+            self.add("activation", function, self.shape, function=function)
+
+    def recurrent(self, op: str, directions: Sequence[Direction]) -> None:
+        """All directions read the newest value; their h stand side by side."""
+        x, steps, twin, every, last = self.value, self.steps(), self.fresh(), [], []
+        for d in directions:
+            n, count = d.attrs["hidden"], len(self.nodes) + 1
+            y, *finals = f"#{count}", f"#{count}.h", *([f"#{count}.c"] if op == "lstm" else [])
+            name = op + ("_reverse" if d.reverse else "")
+            attrs = d.attrs | {"reverse": d.reverse, "twin": twin}
+            self.nodes.append(Node(op, name, (x,), (y, *finals), attrs, d.weights, self.source))
+            every.append(y)
+            last.append(finals[0])
+        size = sum(d.attrs["hidden"] for d in directions)
+        final = self._side_by_side(last, 0, (len(last), 1, n), (1, size))
+        self._side_by_side(every, 1, (steps, len(every), 1, n), (steps, 1, size))
+        self.final = final
+
+    def _side_by_side(self, values: list[str], axis: int, joined: tuple[int, ...], shape: tuple[int, ...]) -> str:
+        self.value = values[0]
+        if len(values) > 1:
+            self.add("concat", "concat", joined, inputs=values, axis=axis)
+        self.reshape(*shape)
+        return self.value
+
+    def steps(self) -> int:
+        if len(self.shape) < 3:
+            raise HmdcError(f"{self.source} needs every time step, but last, final or mean comes before it; "
+                            "put it after the last recurrent layer")  # fmt: skip
+        return self.shape[0]
+
+    def last(self) -> None:
+        steps, _, size = self.steps(), *self.shape[1:]
+        self.add("slice", "slice", (1, 1, size), axis=0, start=steps - 1, stop=steps, step=1)
+        self.reshape(1, size)
+
+    def mean(self) -> None:
+        self.steps()
+        self.add("mean", "mean", (1, 1, self.shape[2]), axis=0, keep=True, over_time=0)
+        self.reshape(1, self.shape[2])
+
+    def final_states(self) -> None:
+        if not self.final:
+            raise HmdcError("final comes right after a recurrent layer; after others it is last or mean")
+        self.value, self.shape = self.final, (1, self.shape[-1])
+
+
+def assemble(layers: Sequence[Layer], steps: int, size: int) -> Model:
+    """The network x [steps, size] -> y.  Raises HmdcError where a layer does not fit the one before it."""
+    row = Row(steps, size)
+    for layer in layers:
+        if layer.inputs not in (None, row.shape[-1]):
+            raise HmdcError(f"{layer} takes {layer.inputs} values but gets {row.shape[-1]}; "
+                            "say the order of the layers with --architecture")  # fmt: skip
+        row.source = str(layer)
+        layer.emit(row)
+    if len(row.shape) == 3:
+        row.reshape(row.shape[0], row.shape[2])
+    *before, end = row.nodes
+    outputs = tuple("y" if v == row.value else v for v in end.outputs)
+    if "y" not in outputs:  # final states: the newest node is not the one that made them
+        row.reshape(*row.shape)
+        *before, end = row.nodes
+        outputs = ("y",)
+    end = Node(end.op, end.name, end.inputs, outputs, end.attrs, end.weights, end.source)
+    return Model({"x": (steps, size)}, [*before, end], ["y"])

@@ -1,0 +1,164 @@
+"""Names and shapes of tensors -> layers: one function for each family of names."""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...errors import HmdcError
+from .assemble import Direction, Layer, Row
+
+CELLS = {4: "lstm", 3: "gru", 1: "rnn"}  # rows of the weights per hidden unit -> cell
+TORCH = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(?:_l(\d{1,3}))?(_reverse)?")
+
+
+@dataclass
+class Group:
+    """The tensors whose names begin with `prefix`, by the last part of the name."""
+
+    prefix: str
+    tensors: dict[str, np.ndarray]
+    used: set[str] = field(default_factory=set)
+
+    def full(self, leaf: str) -> str:
+        return f"{self.prefix}.{leaf}" if self.prefix else leaf
+
+    def get(self, leaf: str, *shape: int | None) -> np.ndarray:
+        """A tensor of that shape; None: any size."""
+        self.used.add(leaf)
+        a = self.tensors.get(leaf)
+        if a is None:
+            raise HmdcError(f"tensor {self.full(leaf)!r} is missing; save the whole network again")
+        if a.ndim != len(shape) or any(want not in (None, n) for want, n in zip(shape, a.shape)) or 0 in a.shape:
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise HmdcError(f"tensor {self.full(leaf)!r} has shape {list(a.shape)} where [{wanted}] fits; "
+                            "save the whole network again")  # fmt: skip
+        return a
+
+    def optional(self, leaf: str, *shape: int | None) -> np.ndarray | None:
+        return self.get(leaf, *shape) if leaf in self.tensors else None
+
+    def done(self) -> None:
+        """Nothing is left over: what no layer of ours computes with would be ignored in silence."""
+        for leaf in self.tensors:
+            if leaf not in self.used:
+                raise unknown(self.full(leaf), self.tensors[leaf])
+
+
+def unknown(name: str, a: np.ndarray) -> HmdcError:
+    return HmdcError(f"tensor {name!r} {list(a.shape)} belongs to no layer that is read from names; export the network "
+                     f"as ONNX, or, if the network does not use it, write ignore = [{quoted(name)}] in a file "
+                     "for --architecture")  # fmt: skip
+
+
+def quoted(text: str) -> str:
+    """A TOML string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def recognize(g: Group, options: dict) -> Layer:
+    """The layer that a group of tensors is.  options: of its table in the architecture file.  Raises HmdcError."""
+    for leaves, family in FAMILIES:
+        if any(leaf in g.tensors for leaf in leaves):
+            layer = family(g, options)
+            g.done()
+            return layer
+    raise unknown(g.full(leaf := next(iter(g.tensors))), g.tensors[leaf])
+
+
+def _torch_recurrent(g: Group, options: dict) -> Layer:
+    """nn.LSTM, nn.GRU, nn.RNN and their Cells: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, ..._reverse."""
+    found = [m for m in map(TORCH.fullmatch, g.tensors) if m]
+    stack = 1 + max(int(m[1] or 0) for m in found)
+    ways = ("", "_reverse") if any(m[2] for m in found) else ("",)
+    kinds, layers = set(), []
+    for k in range(stack):
+        number = f"_l{k}" if any(m[1] for m in found) else ""
+        cells = [_torch_cell(g, number + way) for way in ways]
+        kinds |= {kind for kind, _, _ in cells}
+        layers.append([Direction(bool(i), w, attrs) for i, (_, w, attrs) in enumerate(cells)])
+    if len(kinds) > 1:
+        raise HmdcError(f"{g.prefix or 'the network'} has the shapes of {' and '.join(sorted(kinds))}; save it again")
+    (kind,) = kinds
+    note = [f"{stack} layers"] * (stack > 1) + ["bidirectional"] * len(ways[1:])
+    if "r" in layers[0][0].weights:
+        note.append(f"projected from {layers[0][0].weights['r'].shape[1]}")
+    if kind == "rnn":
+        note.append(f"activation {options.get('activation', 'tanh (assumed)')}")
+        for d in (d for directions in layers for d in directions):
+            d.attrs["activation"] = options.get("activation", "tanh")
+    sizes = [sum(d.attrs["hidden"] for d in directions) for directions in layers]
+    for size, directions in zip(sizes, layers[1:]):
+        if any(d.weights["w"].shape[1] != size for d in directions):
+            raise HmdcError(f"{g.prefix or 'the network'}: its layers do not fit one another; save it again")
+    inputs = {d.weights["w"].shape[1] for d in layers[0]}
+    if len(inputs) > 1:
+        raise HmdcError(f"{g.prefix or 'the network'}: its directions read {sorted(inputs)} values; save it again")
+    emit = lambda row: [row.recurrent(kind, directions) for directions in layers]
+    return Layer(kind, g.prefix, inputs.pop(), sizes[-1], emit, ", ".join(note))
+
+
+def _torch_cell(g: Group, end: str) -> tuple[str, dict, dict]:
+    """Cell, weights in canonical order, attributes.  end: of the names."""
+    u = g.get(f"weight_hh{end}", None, None)
+    project = g.optional(f"weight_hr{end}", u.shape[1], None)
+    n = u.shape[1] if project is None else project.shape[1]
+    kind = CELLS.get(len(u) // n) if len(u) % n == 0 else None
+    if kind is None or (project is not None and kind != "lstm"):
+        raise HmdcError(f"tensor {g.full(f'weight_hh{end}')!r} has shape {list(u.shape)}; an LSTM has 4 rows per "
+                        "hidden unit, a GRU 3, an RNN 1")  # fmt: skip
+    w = g.get(f"weight_ih{end}", len(u), None)
+    biased = f"bias_ih{end}" in g.tensors or f"bias_hh{end}" in g.tensors
+    bw, bu = (g.get(f"bias_{k}{end}", len(u)) if biased else np.zeros(len(u)) for k in ("ih", "hh"))
+    weights, attrs = {"w": w, "u": u, "bw": bw, "bu": bu}, {"hidden": u.shape[1]}
+    if kind == "gru":  # PyTorch's r, z, n; its reset gate comes after the product
+        weights = {k: np.concatenate([a[n : 2 * n], a[:n], a[2 * n :]]) for k, a in weights.items()}
+        attrs["linear_before_reset"] = True
+    if project is not None:
+        raise HmdcError(
+            f"tensor {g.full(f'weight_hr{end}')!r}: projections are not compiled yet; train with proj_size=0"
+        )
+    return kind, weights, attrs
+
+
+def _dense(g: Group, options: dict) -> Layer:
+    w = g.get("weight", None, None)
+    bias = g.optional("bias", len(w))
+    return Layer("dense", g.prefix, w.shape[1], len(w), lambda row: row.dense(w, bias))
+
+
+def _batch_norm(g: Group, options: dict) -> Layer:
+    """Evaluation mode; PyTorch's epsilon unless told."""
+    mean = g.get("running_mean", None)
+    n = len(mean)
+    var, epsilon = g.get("running_var", n), float(options.get("epsilon", 1e-5))
+    gamma, beta = (np.full(n, v) if (a := g.optional(k, n)) is None else a for k, v in (("weight", 1.0), ("bias", 0.0)))
+    if (var < 0).any() or not epsilon > 0:
+        raise HmdcError(f"{g.prefix}: a negative variance, or epsilon = {epsilon}; save the network again")
+    scale = gamma / np.sqrt(var + epsilon)
+    note = f"epsilon {epsilon:g}" + (" (assumed)" if "epsilon" not in options else "")
+    return Layer("batchnorm", g.prefix, n, n, lambda row: row.affine(scale, beta - mean * scale), note)
+
+
+# leaves of which one tells the family -> its function
+FAMILIES = [
+    (("weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0"), _torch_recurrent),
+    (("running_mean", "running_var"), _batch_norm),
+    (("weight",), _dense),
+]
+
+OPTIONS = {"rnn": ("activation",), "batchnorm": ("epsilon",)}  # keys of a table beside type and weights
+
+
+def plain(kind: str) -> Layer:
+    """A layer without weights."""
+    return Layer(kind, "", None, None, PLAIN[kind])
+
+
+def _activation(function: str):
+    return lambda row: row.activation(function)
+
+
+PLAIN = {"last": Row.last, "final": Row.final_states, "mean": Row.mean} | {
+    f: _activation(f) for f in ("relu", "sigmoid", "tanh", "softmax")
+}
