@@ -38,5 +38,6 @@ def _relu(x):
 SIGMOID = Function("sigmoid", _sigmoid, "hmdc_sigmoidf", (0.0, 1.0), saturating=True)
 TANH = Function("tanh", np.tanh, "hmdc_tanhf", (-1.0, 1.0), saturating=True)
 RELU = Function("relu", _relu, "hmdc_reluf")
+SQRT = Function("sqrt", lambda x: np.sqrt(np.maximum(x, 0.0)), "hmdc_sqrtf")
 
-FUNCTIONS: dict[str, Function] = {f.name: f for f in (SIGMOID, TANH, RELU)}
+FUNCTIONS: dict[str, Function] = {f.name: f for f in (SIGMOID, TANH, RELU, SQRT)}

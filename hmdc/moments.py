@@ -25,6 +25,8 @@ def second_moments(model: Model, inputs: dict[str, np.ndarray], names: list[str]
 def _vectors(node: Node, kind: str, values: dict[str, np.ndarray]) -> np.ndarray:
     """[many, n]: one row per time step or position.  The candidate gate of a GRU is treated like the others."""
     x = values[node.inputs[0]]
+    if node.op == "conv":
+        return OPS["conv"].patches(node, x).reshape(-1, node.weights["w"].shape[1])
     if node.op not in CELLS:
         return np.moveaxis(x, node.attrs["axis"] + 1, -1).reshape(-1, node.weights["w"].shape[1])
     initial = [values[v] if v else None for v in node.inputs[1:]]

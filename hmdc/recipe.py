@@ -1,7 +1,8 @@
 """Which structure each weight matrix gets: recipes are parsed, matched to matrices and applied.
 
 A recipe is `[pattern=]structure(options)`.  Patterns are shell globs over the names of matrices: LAYER.w (input),
-LAYER.u (recurrent), LAYER.wu (joined [W U] on [x; h]), and LAYER of a dense layer.  Later recipes win.
+LAYER.u (recurrent), LAYER.wu (joined [W U] on [x; h]), and LAYER of a dense layer or a convolution, a matrix
+[out, taps * channels].  Later recipes win.
 """
 
 import ast
@@ -127,7 +128,8 @@ def matrices(node: Node) -> dict[str, tuple[int, int]]:
     if node.op in CELLS:
         (rows, n_in), n = node.weights["w"].shape, node.weights["u"].shape[1]
         return {f"{node.name}.w": (rows, n_in), f"{node.name}.u": (rows, n), f"{node.name}.wu": (rows, n_in + n)}
-    return {node.name: node.weights["w"].shape} if node.op == "dense" else {}
+    whole = node.op == "dense" or node.op == "conv" and node.attrs["groups"] == 1
+    return {node.name: node.weights["w"].shape} if whole else {}
 
 
 def matrix(node: Node, name: str) -> np.ndarray:

@@ -35,7 +35,7 @@ def measure(model: Model, assignments, maps, program: Program, plan: Plan, rende
     layers = [
         _layer(node, [a for a in assignments.values() if a.node.name == node.name], maps, program, time_block)
         for node in model.nodes
-        if node.op in CELLS or node.op == "dense"
+        if node.op in CELLS or node.op in ("dense", "conv")
     ]
     rows = [m for layer in layers for m in layer["matrices"]]
     return {

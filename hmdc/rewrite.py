@@ -152,6 +152,46 @@ def sink_affine(model: Model) -> bool:
     return False
 
 
+def join_transposes(model: Model) -> bool:
+    for i, a, j, b in _pairs(model, ("transpose",), ("transpose",)):
+        perm = tuple(a.attrs["perm"][p] for p in b.attrs["perm"])
+        return _replace(model, i, j, replace(b, inputs=a.inputs, attrs={"perm": perm}))
+    return False
+
+
+def trivial_transpose(model: Model) -> bool:
+    """Axes of size 1 move without a transpose."""
+    for i, n in enumerate(model.nodes):
+        if n.op == "transpose":
+            x = model.shapes[n.inputs[0]]
+            moved = [a for a in n.attrs["perm"] if x[a] > 1]
+            if moved == sorted(moved):
+                shape = model.shapes[n.outputs[0]]
+                model.nodes[i] = replace(n, op="reshape", name="reshape", attrs={"shape": shape})
+                return True
+    return False
+
+
+def through_transpose(model: Model) -> bool:
+    """Behind a convolution: transpose -> function or factors along the channels, in the other order."""
+    producers = model.producers()
+    for i, a, j, b in _pairs(model, ("transpose",), ("activation", "affine")):
+        conv, x, middle = producers.get(a.inputs[0]), a.inputs[0], a.outputs[0]
+        if conv is None or conv.op != "conv" or len(model.consumers()[x]) > 1 or x in model.outputs:
+            continue
+        weights = b.weights
+        if b.op == "affine":
+            full = {k: w.reshape((1,) * (len(model.shapes[middle]) - w.ndim) + w.shape) for k, w in weights.items()}
+            weights = {k: w.transpose(np.argsort(a.attrs["perm"])) for k, w in full.items()}
+            if not _free(conv) or any(w.size > w.shape[-1] for w in weights.values()):
+                continue
+        model.nodes[i] = replace(b, inputs=(x,), outputs=(middle,), weights=weights)
+        model.nodes[j] = replace(a, inputs=(middle,), outputs=b.outputs)
+        model.shapes[middle] = model.shapes[x]
+        return True
+    return False
+
+
 def join_affines(model: Model) -> bool:
     for i, a, j, b in _pairs(model, ("affine",), ("affine",)):
         if _free(a):
@@ -163,7 +203,7 @@ def join_affines(model: Model) -> bool:
 
 
 def affine_after_dense(model: Model) -> bool:
-    for i, a, j, b in _pairs(model, ("dense",), ("affine",)):
+    for i, a, j, b in _pairs(model, ("dense", "conv"), ("affine",)):
         if _free(a) and _varies_only(b, model.shapes[a.outputs[0]], a.attrs["axis"]):
             scale, bias = _along(b, len(a.weights["w"]))
             weights = {"w": a.weights["w"] * scale[:, None], "b": a.weights.get("b", 0.0) * scale + bias}
@@ -187,7 +227,7 @@ def affine_before_matrix(model: Model) -> bool:
 
 
 def clamp_into_layer(model: Model) -> bool:
-    for i, a, j, b in _pairs(model, ("dense", "affine"), ("activation",)):
+    for i, a, j, b in _pairs(model, ("dense", "conv", "affine"), ("activation",)):
         if b.attrs["function"] == "relu":
             attrs = a.attrs | {"low": max(a.attrs["low"], 0.0), "high": max(a.attrs["high"], 0.0)}
             return _replace(model, i, j, replace(a, outputs=b.outputs, attrs=attrs))
@@ -197,9 +237,12 @@ def clamp_into_layer(model: Model) -> bool:
 RULES = (
     join_reshapes,
     slice_of_concat,
+    join_transposes,
+    affine_after_dense,
+    through_transpose,
     sink_affine,
     join_affines,
-    affine_after_dense,
     affine_before_matrix,
     clamp_into_layer,
+    trivial_transpose,
 )

@@ -25,4 +25,9 @@ static inline float hmdc_reluf(float x)
     return x > 0.0f ? x : 0.0f;
 }
 
+static inline float hmdc_sqrtf(float x)
+{
+    return x > 0.0f ? sqrtf(x) : 0.0f;
+}
+
 #endif

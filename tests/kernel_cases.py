@@ -252,6 +252,22 @@ def mul(c: Case) -> K.Kernel:
     return replace(k, rq=c.requant(c.peak("a", za) * c.peak("b", zb), c.bits["y"]), zeros=(za, zb, zy), **c.clamp("y"))
 
 
+def pool(c: Case) -> K.Kernel:
+    p, q, size, dilation, stride = c.size(3), c.size(5), c.size(5), c.size(3), c.size(3)
+    reach = (size - 1) * dilation + 1
+    before = int(c.rng.integers(reach)) if c.chance() else 0
+    n = max(reach - before, 1 + (reach > before + 1)) + c.size(9) - 1
+    before = before if any(0 <= k * dilation - before < n for k in range(size)) else 0
+    m = (n + before - reach) // stride + 1 if n + before >= reach else 1
+    kind = ("max", "min", "mean")[c.rng.integers(3)]
+    k = K.Pool("k", c.view("x", p * n * q), c.view("y", p * m * q), kind, n, m, size, stride, dilation, before, p, q)
+    if not c.integer:
+        return k
+    x_zero = c.zero("x")
+    rq = c.requant(size * c.peak("x", x_zero), c.bits["y"])
+    return replace(k, rq=rq, x_zero=x_zero, zero=c.zero("y"), **c.clamp("y"))
+
+
 def rank1(c: Case) -> K.Kernel:
     rows, n1 = c.size(), c.columns()
     n2 = int(c.rng.choice([n1, n1 + 1, max(n1 - 1, 0), c.size(), 0]))
@@ -353,6 +369,7 @@ CASES = {
     K.LstmUpdate: (lstm_update, {"lstm_update": {"h": NARROW}}),
     K.Matmul: (matmul, {f: {"x": NARROW, "y": ANY} for f in ("matmul", "matmul_vectors")}),
     K.Mul: (mul, {"mul": {"a": NARROW, "b": NARROW, "y": NARROW}}),
+    K.Pool: (pool, {"pool": {"x": NARROW, "y": NARROW}}),
     K.Rank1: (rank1, {"rank1": {"x": NARROW, "y": ANY}}),
     K.Rescale: (rescale, {"rescale": {"x": ANY, "y": NARROW}}),
     K.Scale: (scale, {"scale": {"x": NARROW, "y": NARROW}}),

@@ -11,6 +11,7 @@ from .load import Load
 from .lstm_update import LstmUpdate
 from .matmul import Matmul
 from .mul import Mul
+from .pool import Pool
 from .rank1 import Rank1
 from .rescale import Rescale
 from .scale import Scale
@@ -21,8 +22,8 @@ from .swap import Swap
 from .table import Table
 
 KERNELS: tuple[type[Kernel], ...] = (
-    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, LstmUpdate, Matmul, Mul, Rank1, Rescale, Scale, Settle,
-    Softmax, Spmv, Swap, Table,
+    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, LstmUpdate, Matmul, Mul, Pool, Rank1, Rescale, Scale,
+    Settle, Softmax, Spmv, Swap, Table,
 )  # fmt: skip
 
 __all__ = [k.__name__ for k in KERNELS] + ["KERNELS", "Kernel", "Quantizer"]

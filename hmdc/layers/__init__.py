@@ -2,15 +2,18 @@
 
 from ..cells import CELLS
 from .base import MEAN, NOW, Layer
+from .conv import Conv
 from .dense import Dense
 from .elementwise import Activation, Affine, Binary
 from .layout import Concat, Reshape, Slice, Transpose
 from .mean import Mean
+from .pool import Pool
 from .recurrent import Recurrent
 from .softmax import Softmax
 
 OPS: dict[str, Layer] = {
     "dense": Dense(),
+    "conv": Conv(),
     "activation": Activation(),
     "affine": Affine(),
     "add": Binary("add"),
@@ -18,6 +21,7 @@ OPS: dict[str, Layer] = {
     "mul": Binary("mul"),
     "softmax": Softmax(),
     "mean": Mean(),
+    "pool": Pool(),
     "reshape": Reshape(),
     "transpose": Transpose(),
     "slice": Slice(),

@@ -1,4 +1,4 @@
-"""Mean over one axis; over time it accumulates step by step."""
+"""Mean or sum over one axis; over time it accumulates step by step."""
 
 from math import prod
 
@@ -10,10 +10,12 @@ from .base import MEAN, Layer, with_attrs
 
 
 class Mean(Layer):
-    """attrs: axis; keep: whether the axis stays with size 1; over_time: 0, or the number of steps of a frame's mean."""
+    """attrs: axis; keep: whether the axis stays with size 1; over_time: 0, or the number of steps of a frame's mean;
+    sum: whether it is the sum instead."""
 
     def reference(self, node, x):
-        return (x.mean(axis=node.attrs["axis"] + 1, keepdims=node.attrs["keep"]),)
+        f = np.sum if node.attrs.get("sum") else np.mean
+        return (f(x, axis=node.attrs["axis"] + 1, keepdims=node.attrs["keep"]),)
 
     def lower(self, b, node, x):
         axis, n = node.attrs["axis"], x.shape[node.attrs["axis"]]
@@ -24,7 +26,7 @@ class Mean(Layer):
         x = b.contiguous(f"{node.name}.in", x)
         p, q = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
         y = b.output(node.outputs[0], shape, node.name)
-        b.emit(Matmul(node.name, x, y, np.full((1, n), 1 / n), p=p, q=q))
+        b.emit(Matmul(node.name, x, y, np.full((1, n), 1.0 if node.attrs.get("sum") else 1 / n), p=p, q=q))
         return (y,)
 
     def _accumulate(self, b, node, x, shape):
@@ -35,7 +37,8 @@ class Mean(Layer):
         b.emit(Accumulate(node.name, x, sums, steps))
         with b.function("tail"):
             y = b.output(node.outputs[0], shape, node.name)
-            b.emit(Rescale(f"{node.name}.divide", sums, y.reshape(x.size), factor=1 / steps))
+            factor = 1.0 if node.attrs.get("sum") else 1 / steps
+            b.emit(Rescale(f"{node.name}.divide", sums, y.reshape(x.size), factor=factor))
             b.emit(Load(f"{node.name}.clear", sums, np.zeros(x.size)))
         return y
 

@@ -102,6 +102,12 @@ class Graph:
                          "export with a dynamic time axis, or leave out --steps and --input-shape")  # fmt: skip
         self.add("reshape", "reshape", [x], [y], node, shape=shape)
 
+    def transpose(self, node: onnx.NodeProto, x: str, perm, y: str = "") -> str:
+        """The name of x with its axes in that order."""
+        y = y or self.fresh(tuple(self.shape(x)[a] for a in perm))
+        self.add("transpose", "transpose", [x], [y], node, perm=tuple(int(a) for a in perm))
+        return y
+
     def affine(self, node: onnx.NodeProto, x: str, y: str, scale, bias, low=-np.inf, high=np.inf) -> None:
         scale, bias = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(bias, np.float64))
         weights = {"scale": scale.copy(), "bias": bias.copy()}
@@ -146,4 +152,4 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
     return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path)
 
 
-from . import forms, layers, recurrent  # noqa: E402, F401  the translators register themselves
+from . import forms, functions, layers, recurrent, windows  # noqa: E402, F401  the translators register themselves

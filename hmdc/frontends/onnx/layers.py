@@ -199,11 +199,6 @@ def _batch_norm(g, node):
     g.affine(node, node.input[0], node.output[0], scale.reshape(-1, *axes), (beta - mean * scale).reshape(-1, *axes))
 
 
-@translator("Relu", "Sigmoid", "Tanh")
-def _activation(g, node):
-    g.activation(node, node.input[0], node.output[0], node.op_type.lower())
-
-
 @translator("Softmax")
 def _softmax(g, node):
     x, y, shape = node.input[0], node.output[0], g.shape(node.input[0])
@@ -215,27 +210,3 @@ def _softmax(g, node):
         g.reshape(node, outer, y)
     else:
         g.add("softmax", "softmax", [x], [y], node, axis=axis)
-
-
-@translator("ReduceMean")
-def _mean(g, node):
-    x, y, shape = node.input[0], node.output[0], g.shape(node.input[0])
-    axes = g.ints(node, "axes", 1)
-    if not axes:
-        if attributes(node).get("noop_with_empty_axes", 0):
-            return g.reshape(node, x, y)
-        axes = list(range(len(shape)))
-    axes = sorted(a % len(shape) for a in axes if shape[a] > 1)
-    if not axes:
-        return g.reshape(node, x, y)
-    if axes != list(range(axes[0], axes[-1] + 1)):
-        raise refuse(node, f"averages over the axes {axes} of {list(shape)}; neighboring axes are compiled")
-    if len(axes) > 1:
-        joined = (*shape[: axes[0]], int(np.prod([shape[a] for a in axes])), *shape[axes[-1] + 1 :])
-        g.reshape(node, x, x := g.fresh(joined), joined)
-        shape = joined
-    kept = (*shape[: axes[0]], 1, *shape[axes[0] + 1 :])
-    target = y if kept == g.shape(y) else g.fresh(kept)
-    g.add("mean", "mean", [x], [target], node, axis=axes[0], keep=True, over_time=0)
-    if target != y:
-        g.reshape(node, target, y)
