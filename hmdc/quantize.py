@@ -86,7 +86,8 @@ def scales(program: Program, ranges: dict[str, Range]) -> Scales:
             if b.bits < 32:  # sums follow the grid of their group, they do not decide it
                 total.merge(ranges.get(b.name, Range()))
         narrow = [b.fmt for b in members if b.bits < 32] or [members[0].fmt]
-        fmt = next((f for f in narrow if f.scale), None) or min(narrow, key=lambda f: (f.bits, not f.symmetric))
+        fmt = next((f for f in narrow if f.scale), None) or min(narrow, key=lambda f: f.bits)
+        fmt = replace(fmt, symmetric=any(f.symmetric for f in narrow))  # who asks for no zero point counts on it
         scale, zero = choose(fmt, total)
         for b in members:
             found[b.name] = (scale, zero if b.bits < 32 else 0)

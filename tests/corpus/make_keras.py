@@ -4,8 +4,8 @@
 
 Writes keras/NAME.onnx for every case, keras/expected.npz (two input samples and Keras' own outputs for each model:
 NAME/in/INPUT and NAME/out/OUTPUT, the samples on a new leading axis) and keras/cases.json: the operators of each, and
-whether hmdc must compile it (`works`, edited by hand; others may be refused, but not be wrong).  A case whose name ends in
-_open has a dynamic batch.
+whether hmdc must compile it (`works`, edited by hand; others may be refused, but not be wrong).  Names that end in
+_open have a dynamic batch.
 """
 
 import json
