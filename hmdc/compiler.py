@@ -190,7 +190,7 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
             f"--precision {precision} needs typical inputs: --calibration DATA.npz; "
             f"{data.how_to(first)}, shape (samples, {shape})"
         )
-    return data.load(Path(path), model.inputs, set(roles(model).states)).inputs
+    return data.load(Path(path), model.inputs, set(roles(model).states), model.tokens).inputs
 
 
 def _generate(model: Model, assignments, maps, program: Program, name: str, target: str,

@@ -5,6 +5,7 @@ import zipfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,8 +32,10 @@ class Data:
         return Data({k: a[:n] for k, a in self.inputs.items()}, None if self.labels is None else self.labels[:n])
 
 
-def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset()) -> Data:
-    """Read `path` for a model with inputs `shapes`; those in `optional` (states) may be absent.
+def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset(),
+         tokens: dict[str, int] = MappingProxyType({})) -> Data:  # fmt: skip
+    """Read `path` for a model with inputs `shapes`; those in `optional` (states) may be absent, those in
+    `tokens` are integers below so many.
 
     Raises HmdcError naming the file, the array, its shape and the shape that is wanted.
     """
@@ -50,6 +53,7 @@ def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = fr
     for name, shape in shapes.items():
         if name in arrays:
             inputs[name] = _fit(path, name, arrays[name], shape)
+            _check_tokens(path, name, inputs[name], tokens.get(name))
         elif name not in optional:
             raise HmdcError(f"{path} has no array {name!r} (samples, {', '.join(map(str, shape))}); {how_to(names[0])}")
     counts = {name: len(a) for name, a in inputs.items()}
@@ -119,6 +123,12 @@ def _fit(path: Path, name: str, a: np.ndarray, shape: tuple[int, ...]) -> np.nda
         at = tuple(wrong[0].tolist())
         raise HmdcError(f"{path}: array {name!r} has the value {a[at]} at {list(at)}; finite float32 values are wanted")
     return a
+
+
+def _check_tokens(path: Path, name: str, a: np.ndarray, n: int | None) -> None:
+    wrong = [] if n is None else a[(a < -n) | (a >= n) | (a != np.floor(a))]
+    if len(wrong):
+        raise HmdcError(f"{path}: array {name!r} has the value {wrong[0]:g}; the embedding takes integers below {n}")
 
 
 def _labels(path: Path, y: np.ndarray | None, samples: int) -> np.ndarray | None:

@@ -102,7 +102,7 @@ class Host:
 
 def element(program: Program, buffer: Buffer) -> str:
     """numpy type of one element of a buffer in C."""
-    return "float32" if program.precision == "float32" else f"int{buffer.bits}"
+    return "float32" if program.precision == "float32" and not buffer.fmt.token else f"int{buffer.bits}"
 
 
 def c_names(program: Program, prefix: str) -> dict[str, str]:

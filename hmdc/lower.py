@@ -13,7 +13,7 @@ from .layers import MEAN, NOW, OPS
 from .layers.layout import Concat
 from .linear import Dense, LinearMap
 from .model import Model, Node
-from .program import GATE, WIDE, Port, Program, View
+from .program import GATE, TOKEN, WIDE, Port, Program, View
 from .streaming import Frame, Roles, frame, newest, roles
 
 MODES = ("auto", "stream", "sequence")
@@ -125,7 +125,8 @@ class Lowering:
         time = tag if isinstance(tag, int) else None
         if time is not None:
             shape = (*shape[:time], 1, *shape[time + 1 :])
-        v = self.b.buffer(value, shape, self.b.activation, "input")
+        fmt = TOKEN if value in self.model.tokens else self.b.activation
+        v = self.b.buffer(value, shape, fmt, "input")
         self.views[value] = v
         self.b.program.inputs.append(Port(value, v.buf, self.model.inputs[value], prod(shape), time))
 

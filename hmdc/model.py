@@ -34,7 +34,7 @@ class Model:
     """inputs: name -> shape.  nodes: in topological order.  outputs: names of values.  steps: length of the time axis.
 
     sha256: of the file that the user gave.  path: its name, for messages only.  found: what a file without a
-    graph was taken for, rows of a table for people.
+    graph was taken for, rows of a table for people.  tokens: inputs that are integers -> n, for -n to n - 1.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -45,6 +45,7 @@ class Model:
     sha256: str = ""
     path: str = ""
     found: list[dict] = field(default_factory=list)
+    tokens: dict[str, int] = field(default_factory=dict)
 
     def consumers(self) -> dict[str, list[tuple[Node, int]]]:
         """value -> (node, position of the input)."""
@@ -66,7 +67,8 @@ class Model:
             nodes.append({"op": n.op, "name": n.name, "inputs": n.inputs, "outputs": n.outputs, "attrs": n.attrs,
                           "weights": list(n.weights), "source": n.source})  # fmt: skip
         graph = {"inputs": self.inputs, "nodes": nodes, "outputs": self.outputs, "shapes": self.shapes,
-                 "steps": self.steps, "sha256": self.sha256, "path": self.path}  # fmt: skip
+                 "steps": self.steps, "sha256": self.sha256, "path": self.path,
+                 "tokens": self.tokens}  # fmt: skip
         np.savez(path, graph=np.array(json.dumps(graph)), **arrays)
 
     @classmethod
@@ -89,7 +91,8 @@ class Model:
                 ]
         except (OSError, KeyError, ValueError) as e:
             raise HmdcError(f"{path} is damaged ({e}); run hmdc compile again") from e
-        return cls(_tuples(g["inputs"]), nodes, g["outputs"], _tuples(g["shapes"]), g["steps"], g["sha256"], g["path"])
+        rest = g["steps"], g["sha256"], g["path"], g["tokens"]
+        return cls(_tuples(g["inputs"]), nodes, g["outputs"], _tuples(g["shapes"]), *rest)
 
 
 def _tuples(d: dict) -> dict:

@@ -15,6 +15,7 @@ class Format:
     symmetric: zero point 0.  clip: outliers may be cut off when that lowers the error.  power_of_two: the scale is
     rounded up to one.
     least: smallest scale.  headroom: room for values beyond those of the calibration (16 bits only).
+    token: whether the values are indices, int32 in every precision.
     flexible: a name, if 8 bits are enough where they cost no accuracy; buffers of one name are decided together.
     """
 
@@ -27,10 +28,12 @@ class Format:
     least: float = 0.0
     headroom: float = 1.25
     flexible: str = ""
+    token: bool = False
 
 
 GATE = Format(16, scale=2.0**-12)  # pre-activations of saturating functions: +-8
 WIDE = Format(16)
+TOKEN = Format(32, scale=1.0, token=True)
 SUM = Format(32)  # partial sums on the grid of the buffer they are added into
 CARRY = Format(16, power_of_two=True, least=2.0**-15, headroom=1.0)  # hidden state that is blended, not recomputed
 CELL = Format(16, power_of_two=True, least=2.0**-12)  # LSTM cell state: the input of its tanh is a plain left shift

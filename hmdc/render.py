@@ -86,7 +86,7 @@ class Renderer:
     # --- names and types
 
     def ctype(self, b: Buffer) -> str:
-        return "float" if self.float_mode else f"int{b.bits}_t"
+        return "float" if self.float_mode and not b.fmt.token else f"int{b.bits}_t"
 
     def _arguments(self) -> list[Argument]:
         macros, out = Namespace("scratch"), []
@@ -95,7 +95,7 @@ class Renderer:
                 b = self.program.buffers[p.buf]
                 macro = macros.fresh((first if i == 0 else p.name).lower()).upper()
                 run = p.frame * (self.program.steps if p.time is not None else 1)
-                scale = None if b.scale is None else f"{np.float32(b.scale)!s}f"
+                scale = None if b.scale is None or b.fmt.token else f"{np.float32(b.scale)!s}f"
                 out.append(Argument(p, self.idents[p.buf], self.ctype(b), macro, p.frame, run, scale, b.zero, const))
         return out
 

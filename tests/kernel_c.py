@@ -14,6 +14,7 @@ from kernel_cases import CASES, Case
 
 from hmdc import kernels as K
 from hmdc.functions import FUNCTIONS, Function
+from hmdc.host import element as host_element
 from hmdc.isa import ISAS, fit
 from hmdc.kernels.base import Const
 from hmdc.paths import RUNTIME_C
@@ -192,4 +193,4 @@ def element(c_type: str) -> np.dtype:
 
 
 def typed(program: Program, buf: str) -> np.dtype:
-    return np.dtype("float32" if program.precision == "float32" else f"int{program.buffers[buf].bits}")
+    return np.dtype(host_element(program, program.buffers[buf]))

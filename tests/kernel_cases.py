@@ -9,7 +9,7 @@ from hmdc.functions import RELU, SIGMOID, TANH, Function
 from hmdc.intmath import INT32_MAX, Requant, limits, table
 from hmdc.kernels.base import SUM_BITS, Product
 from hmdc.kernels.softmax import DECAY, STEP
-from hmdc.program import Buffer, Format, View, row_major
+from hmdc.program import TOKEN, Buffer, Format, View, row_major
 
 BITS = {"int8_t": 8, "int16_t": 16, "int32_t": 32, "float": 32}
 
@@ -63,7 +63,7 @@ class Case:
         return np.float32(self.spread * self.rng.normal(size=shape)).astype(np.float64)
 
     def contents(self, b: Buffer, samples: int) -> np.ndarray:
-        if not self.integer:
+        if not self.integer and not b.fmt.token:
             return self.reals(samples, b.size)
         lo, hi = self.ranges.get(b.name, limits(min(b.bits, SUM_BITS)))
         return np.stack([self.values(lo, hi, b.size) for _ in range(samples)])
@@ -98,6 +98,12 @@ class Case:
 
     def knots(self, f: Function = TANH, lo: int = -32768) -> np.ndarray:
         return table(f, 2.0**-12, 2.0**-15) if self.chance() else self.values(lo, 32767, 257).astype(np.int16)
+
+    def token(self, name: str, n: int, *shape: int) -> View:
+        """Tokens of a vocabulary of n; the C takes any number."""
+        v, self.ranges[name] = self.view(name, *shape), (-2 * n, 2 * n)
+        self.buffers[name] = replace(self.buffers[name], fmt=TOKEN)
+        return v
 
     def rows(self, w: np.ndarray, x: str = "x") -> tuple[np.ndarray, np.ndarray, int]:
         """int8 weights, biases up to the last bit that int32 has room for, and a bound on the sums of each row."""
@@ -341,6 +347,12 @@ def spmv(c: Case) -> K.Kernel:
     return c.product(K.Spmv("k", x, y, np.zeros((rows, n)), add=c.optional("add", rows)), kept)
 
 
+def lookup(c: Case) -> K.Kernel:
+    n, d, p = c.size(), c.size(), c.size()
+    table = c.values(*limits(c.bits["y"]), n, d).astype(f"int{c.bits['y']}") if c.integer else c.reals(n, d)
+    return K.Lookup("k", c.token("x", n, p), c.view("y", p, d), table)
+
+
 def swap(c: Case) -> K.Kernel:
     dims = [c.size(6) for _ in range(4)]
     return K.Swap("k", c.view("x", *dims), c.view("y", int(np.prod(dims))), *dims)
@@ -366,6 +378,7 @@ CASES = {
     K.Gate: (gate, {"gate": {"y": NARROW}}),
     K.GruUpdate: (gru_update, {"gru_update": {}}),
     K.Load: (load, {"load": {"y": ANY}}),
+    K.Lookup: (lookup, {"lookup": {"y": NARROW}}),
     K.LstmUpdate: (lstm_update, {"lstm_update": {"h": NARROW}}),
     K.Matmul: (matmul, {f: {"x": NARROW, "y": ANY} for f in ("matmul", "matmul_vectors")}),
     K.Mul: (mul, {"mul": {"a": NARROW, "b": NARROW, "y": NARROW}}),

@@ -216,7 +216,8 @@ def random_network(rng: np.random.Generator) -> tuple[onnx.ModelProto, str]:
 def samples(proto: onnx.ModelProto, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     """Random inputs, exact in float32, states h within (-1, 1) as cells leave them: name -> [n, *shape]."""
     shapes = {i.name: [d.dim_value for d in i.type.tensor_type.shape.dim] for i in proto.graph.input}
-    drawn = {k: rng.normal(size=(n, *s)) for k, s in shapes.items()}
+    tokens = [i.name for i in proto.graph.input if i.type.tensor_type.elem_type == TensorProto.INT64]
+    drawn = {k: rng.integers(-2, 5, (n, *s)) if k in tokens else rng.normal(size=(n, *s)) for k, s in shapes.items()}
     return {
         k: (0.7 * np.tanh(a) if k[0] == "h" and k.endswith("_in") else a).astype(np.float32).astype(np.float64)
         for k, a in drawn.items()
@@ -232,7 +233,8 @@ def onnx_runtime(proto: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [o.name for o in proto.graph.output]
     n = len(next(iter(inputs.values())))
-    rows = [session.run(names, {k: a[i].astype(np.float32) for k, a in inputs.items()}) for i in range(n)]
+    types = {i.name: np.int64 if "int64" in i.type else np.float32 for i in session.get_inputs()}
+    rows = [session.run(names, {k: a[i].astype(types[k]) for k, a in inputs.items()}) for i in range(n)]
     return {name: np.stack([r[k] for r in rows]) for k, name in enumerate(names)}
 
 

@@ -236,3 +236,54 @@ def reversed_slices(net):
     cut = [net.constant([v], np.int64) for v in (-1, -(2**63) + 1, 0, -1)]
     y, h = lstm(net, net.fresh("Slice", [x, *cut], *x.shape), 5, op="GRU")
     net.output(net.fresh("Gather", [net.reshape(y, 6, 5), net.constant([5, 3, 1], np.int64)], 3, 5), "y")
+
+
+# --- tokens
+
+
+def tokens(net: Net, name: str, *shape: int) -> Value:
+    net.inputs.append(helper.make_tensor_value_info(name, TensorProto.INT64, shape))
+    return Value(name, shape)
+
+
+@form()
+def embedding(net):
+    """nn.Embedding in front of a GRU: every step."""
+    x = net.fresh("Gather", [net.normal(7, 4), tokens(net, "x", 1, 6)], 1, 6, 4)
+    net.output(net.reshape(lstm(net, net.transpose(x, 1, 0, 2), 5, op="GRU")[0], 6, 5), "y")
+
+
+@form()
+def keras_embedding(net):
+    """tf2onnx: Cast to int32, Gather; two inputs, the second of numbers; last step."""
+    x = net.fresh("Cast", [tokens(net, "x", 1, 6)], 1, 6, to=6)
+    x = net.fresh("Gather", [net.normal(5, 4), x], 1, 6, 4, axis=0)
+    x = net.fresh("Concat", [x, net.input("numbers", 1, 6, 2)], 1, 6, 6, axis=-1)
+    net.output(last(net, lstm(net, net.transpose(x, 1, 0, 2), 5)[0]), "y")
+
+
+# --- attention over a fixed number of steps
+
+
+@form()
+def attention(net):
+    """Scores from Gemm, Tanh, MatMul; Softmax over time; the weighted sum as MatMul."""
+    y = net.transpose(net.reshape(lstm(net, net.input("x", 6, 1, 4), 5)[0], 6, 1, 5), 1, 0, 2)
+    score = net.fresh("MatMul", [y, net.normal(5, 4)], 1, 6, 4)
+    score = net.fresh("MatMul", [net.fresh("Tanh", [score], 1, 6, 4), net.normal(4, 1)], 1, 6, 1)
+    weight = net.transpose(net.fresh("Softmax", [score], 1, 6, 1, axis=1), 0, 2, 1)
+    context = net.fresh("MatMul", [weight, y], 1, 1, 5)
+    net.output(net.dense(net.reshape(context, 1, 5), 3, True), "y")
+
+
+@form()
+def luong_attention(net):
+    """The last state asks all of them; residual Add of both; weights repeated by an Expand and by broadcasting."""
+    y, h = lstm(net, net.input("x", 6, 1, 4), 5, op="GRU")
+    y = net.transpose(net.reshape(y, 6, 1, 5), 1, 0, 2)
+    query = net.reshape(h, 1, 5, 1)
+    weight = net.fresh("Softmax", [net.fresh("MatMul", [y, query], 1, 6, 1)], 1, 6, 1, axis=1)
+    wide = net.fresh("Expand", [weight, net.constant([1, 6, 5], np.int64)], 1, 6, 5)
+    terms = net.fresh("Add", [net.fresh("Mul", [wide, y], 1, 6, 5), net.fresh("Mul", [y, weight], 1, 6, 5)], 1, 6, 5)
+    context = net.fresh("ReduceMean", [terms], 1, 5, axes=[1], keepdims=0)
+    net.output(net.fresh("Add", [context, net.reshape(h, 1, 5)], 1, 5), "y")

@@ -8,6 +8,7 @@ from .copy import Copy
 from .gate import Gate
 from .gru_update import GruUpdate
 from .load import Load
+from .lookup import Lookup
 from .lstm_update import LstmUpdate
 from .matmul import Matmul
 from .mul import Mul
@@ -22,8 +23,8 @@ from .swap import Swap
 from .table import Table
 
 KERNELS: tuple[type[Kernel], ...] = (
-    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, LstmUpdate, Matmul, Mul, Pool, Rank1, Rescale, Scale,
-    Settle, Softmax, Spmv, Swap, Table,
+    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, Lookup, LstmUpdate, Matmul, Mul, Pool, Rank1, Rescale,
+    Scale, Settle, Softmax, Spmv, Swap, Table,
 )  # fmt: skip
 
 __all__ = [k.__name__ for k in KERNELS] + ["KERNELS", "Kernel", "Quantizer"]

@@ -4,8 +4,10 @@ from ..cells import CELLS
 from .base import MEAN, NOW, Layer
 from .conv import Conv
 from .dense import Dense
+from .dot import Dot, Repeat
 from .elementwise import Activation, Affine, Binary
 from .layout import Concat, Reshape, Slice, Transpose
+from .lookup import Lookup
 from .mean import Mean
 from .pool import Pool
 from .recurrent import Recurrent
@@ -19,6 +21,9 @@ OPS: dict[str, Layer] = {
     "add": Binary("add"),
     "sub": Binary("sub", sign=-1),
     "mul": Binary("mul"),
+    "repeat": Repeat(),
+    "dot": Dot(),
+    "lookup": Lookup(),
     "softmax": Softmax(),
     "mean": Mean(),
     "pool": Pool(),

@@ -583,7 +583,6 @@ CASES = [
         "Embedding in front",
         lambda: Net(nn.LSTM(4, 5, **FIRST), last, nn.Linear(5, 2), nn.Embedding(11, 4)),
         {X: Ints((1, 6), 0, 11)},
-        **LATER,
         **TS,
     ),
     Case(

@@ -1,24 +1,7 @@
 """Translators of what other exporters than PyTorch's write, and of layers that read tokens or whole sequences."""
 
-import numpy as np
-
 from .graph import attributes, refuse, translator
 from .layers import slice_axis
-
-
-@translator("Clip")
-def _clip(g, node):
-    bounds = []
-    for i, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), 1):
-        value = attributes(node).get(name, default)
-        if len(node.input) > i and node.input[i]:
-            if g.constant(node.input[i]) is None:
-                raise refuse(node, f"its {name} depends on the data")
-            value = np.ravel(g.constant(node.input[i]))[0]
-        bounds.append(float(value))
-    if not bounds[0] <= bounds[1]:
-        raise refuse(node, f"clips to {bounds}")
-    g.affine(node, node.input[0], node.output[0], 1.0, 0.0, *bounds)
 
 
 @translator("ReverseSequence")

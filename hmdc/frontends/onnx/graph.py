@@ -21,6 +21,7 @@ INTEGER = (
     "QLinearMatMul", "QLinearConv", "QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearConcat", "QGemm",
     "QAttention",     "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits",
 )  # fmt: skip
+MAX_TERMS = 1 << 20  # values of a product of two values, or of a repeated one
 HINTS = {
     "If": "export one branch only (torch.export, or a model without data-dependent branches)",
     "Loop": WHOLE,
@@ -108,6 +109,18 @@ class Graph:
         self.add("transpose", "transpose", [x], [y], node, perm=tuple(int(a) for a in perm))
         return y
 
+    def repeat(self, node: onnx.NodeProto, x: str, y: str, shape=None) -> None:
+        """y is x broadcast to a shape (by default the one that y has)."""
+        old, shape = self.shape(x), tuple(shape or self.shape(y))
+        if prod(old) == prod(shape):
+            return self.reshape(node, x, y, shape)
+        if prod(shape) > MAX_TERMS:
+            raise refuse(node, f"repeats data {list(old)} -> {list(shape)}; at most {MAX_TERMS} values are compiled")
+        full = (1,) * (len(shape) - len(old)) + old
+        if full != old:
+            self.reshape(node, x, x := self.fresh(full), full)
+        self.add("repeat", "repeat", [x], [y], node, shape=shape)
+
     def affine(self, node: onnx.NodeProto, x: str, y: str, scale, bias, low=-np.inf, high=np.inf) -> None:
         scale, bias = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(bias, np.float64))
         weights = {"scale": scale.copy(), "bias": bias.copy()}
@@ -145,11 +158,25 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
         raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")
     used = {v for n in g.nodes for v in n.inputs}
     inputs = {v: s for v, s in folded.inputs.items() if v in used or v in folded.outputs}
-    for v in inputs:
-        if folded.types[v] not in FLOATS:
-            name = onnx.TensorProto.DataType.Name(folded.types[v])
-            raise HmdcError(f"input {v!r} has type {name}; float inputs are compiled")
-    return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path)
+    tokens = {v: _vocabulary(g, v) for v in inputs if folded.types[v] not in FLOATS}
+    return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path, tokens=tokens)
+
+
+def _vocabulary(g: Graph, name: str) -> int:
+    """How many tokens an integer input may take: nothing but embeddings may read it."""
+    tokens, rows = {name}, []
+    for node in g.nodes:
+        if tokens & {*node.inputs} and node.op in ("reshape", "transpose", "slice"):
+            tokens |= {*node.outputs}
+        elif tokens & {*node.inputs} and node.op == "lookup":
+            rows.append(len(node.weights["table"]))
+        elif tokens & {*node.inputs}:
+            rows = []
+            break
+    if not rows or tokens & {*g.folded.outputs}:
+        kind = onnx.TensorProto.DataType.Name(g.folded.types[name])
+        raise HmdcError(f"input {name!r} has type {kind} and no embedding alone reads it; float inputs are compiled")
+    return min(rows)
 
 
 from . import forms, functions, layers, recurrent, windows  # noqa: E402, F401  the translators register themselves

@@ -1,13 +1,15 @@
 """Translators of everything but the recurrent operators."""
 
 import numpy as np
+from onnx import TensorProto
 
-from .graph import attributes, refuse, translator
+from .graph import MAX_TERMS, attributes, refuse, translator
 
 
 @translator("Identity", "Dropout", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 def _reshape(g, node):
-    if node.op_type == "Cast" and g.folded.types.get(node.output[0]) not in (1, 11):
+    types = [g.folded.types.get(v, 0) for v in (node.input[0], node.output[0])]
+    if node.op_type == "Cast" and types[1] not in (1, 11) and not set(types) <= {TensorProto.INT32, TensorProto.INT64}:
         raise refuse(node, "a cast to something other than float", "keep the network in float32")
     if len(node.output) > 1 and node.output[1]:
         raise refuse(node, "a dropout mask", "export the network in evaluation mode (model.eval())")
@@ -16,9 +18,7 @@ def _reshape(g, node):
 
 @translator("Expand")
 def _expand(g, node):
-    if np.prod(g.shape(node.input[0])) != np.prod(g.shape(node.output[0])):
-        raise refuse(node, f"repeats data {list(g.shape(node.input[0]))} -> {list(g.shape(node.output[0]))}")
-    g.reshape(node, node.input[0], node.output[0])
+    g.repeat(node, node.input[0], node.output[0])
 
 
 @translator("Transpose")
@@ -48,8 +48,10 @@ def slice_axis(g, node, x, y, axis, start, stop, step=1):
 @translator("Gather")
 def _gather(g, node):
     x, index = node.input[0], g.constant(node.input[1])
-    if g.constant(x) is not None or index is None:
-        raise refuse(node, "an embedding or an index that depends on the data is not compiled yet")
+    if g.constant(x) is not None:
+        return _embedding(g, node)
+    if index is None:
+        raise refuse(node, "picks what the data say", "export with constant indices and full-length sequences")
     n_axes = len(g.shape(x))
     axis = int(attributes(node).get("axis", 0)) % n_axes
     n = g.shape(x)[axis]
@@ -59,6 +61,13 @@ def _gather(g, node):
     if index.ndim > 1 or step == 0 or picks != list(range(picks[0], stop, step)):
         raise refuse(node, f"picks the indices {picks[:8]}; only one index or an even row of them is compiled")
     slice_axis(g, node, x, node.output[0], axis, picks[0], stop, step)
+
+
+def _embedding(g, node):
+    table, (x, y) = g.floats(node, node.input[0]), (node.input[1], node.output[0])
+    if table.ndim != 2 or attributes(node).get("axis", 0) not in (0, -2):
+        raise refuse(node, f"looks up along an inner axis of a table {list(table.shape)}")
+    g.add("lookup", "embedding", [x], [y], node, {"table": table})
 
 
 @translator("Slice")
@@ -128,7 +137,7 @@ def _matmul(g, node):
     left = g.constant(x) is not None
     data, name = (w, x) if left else (x, w)
     if g.constant(name) is None:
-        raise refuse(node, "multiplies two values that both depend on the data; attention is not compiled yet")
+        return _dot(g, node)
     matrix = g.floats(node, name)
     matrix = matrix.reshape(matrix.shape[-2:]) if matrix.ndim > 2 and matrix[..., 0, 0].size == 1 else matrix
     axes = len(g.shape(data))
@@ -142,6 +151,23 @@ def _matmul(g, node):
         g.reshape(node, y, node.output[0])
 
 
+def _dot(g, node):
+    """[..., m, k] times [..., k, n], both from the data."""
+    shapes, y = [g.shape(v) for v in node.input], node.output[0]
+    lead = [int(np.prod(s[:-2])) for s in shapes]
+    if min(map(len, shapes)) < 2 or lead[0] != lead[1]:
+        raise refuse(node, f"multiplies data of shapes {[list(s) for s in shapes]}", "give both as many matrices")
+    (m, k), n = shapes[0][-2:], shapes[1][-1]
+    if lead[0] * m * k * n > MAX_TERMS:
+        raise refuse(node, f"takes {lead[0] * m * k * n} products; the most is {MAX_TERMS}", "shorten the sequence")
+    sides = []
+    for v, shape in zip(node.input, ((lead[0], m, k), (lead[0], k, n))):
+        g.reshape(node, v, flat := g.fresh(shape), shape)
+        sides.append(flat)
+    g.add("dot", "dot", sides, [flat := g.fresh((lead[0], m, n))], node)
+    g.reshape(node, flat, y)
+
+
 @translator("Add", "Sub", "Mul", "Div")
 def _binary(g, node):
     (a, b), y, op = node.input, node.output[0], node.op_type
@@ -149,10 +175,8 @@ def _binary(g, node):
     if ca is None and cb is None:
         return _two_values(g, node)
     x, c = (a, g.floats(node, b)) if ca is None else (b, g.floats(node, a))
-    if np.prod(g.shape(x)) != np.prod(g.shape(y)):
-        raise refuse(node, f"repeats data {list(g.shape(x))} -> {list(g.shape(y))}")
     if g.shape(x) != g.shape(y):
-        g.reshape(node, x, x := g.fresh(g.shape(y)))
+        g.repeat(node, x, x := g.fresh(g.shape(y)))
     if op == "Div" and ca is not None:
         raise refuse(node, "divides a constant by data")
     if op == "Div" and (c == 0).any():
@@ -168,10 +192,8 @@ def _two_values(g, node):
         raise refuse(node, "divides two values that both depend on the data")
     inputs = []
     for v in node.input:
-        if np.prod(g.shape(v)) != np.prod(g.shape(y)):
-            raise refuse(node, f"combines shapes {[list(g.shape(v)) for v in node.input]}; equal ones are compiled")
         if g.shape(v) != g.shape(y):
-            g.reshape(node, v, v := g.fresh(g.shape(y)))
+            g.repeat(node, v, v := g.fresh(g.shape(y)))
         inputs.append(v)
     op = node.op_type.lower()
     g.add(op, op, inputs, [y], node)
