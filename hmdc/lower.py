@@ -8,7 +8,7 @@ import numpy as np
 from .build import Builder
 from .cells import CELLS
 from .errors import HmdcError, NotStreamable
-from .functions import FUNCTIONS
+from .functions import function
 from .layers import MEAN, NOW, OPS
 from .layers.layout import Concat
 from .linear import Dense, LinearMap
@@ -208,6 +208,6 @@ def _wanted(node: Node):
     """The format in which a layer likes to read its input, or None."""
     if node.op == "softmax":
         return WIDE
-    if node.op == "activation" and FUNCTIONS[node.attrs["function"]].saturating:
+    if node.op == "activation" and function(node.attrs["function"]).saturating:
         return GATE
     return None

@@ -45,6 +45,7 @@ class Renderer:
         self.idents = Namespace(name)
         self.arrays: dict[tuple[str, bytes], tuple[str, str, np.ndarray]] = {}
         self.kernels: dict[str, str] = {}
+        self.scalars: dict[Function, None] = {}  # that descriptors point to, in order
         self.descriptors: list[tuple[str, str, list[tuple[str, str]]]] = []
         self.arguments = self._arguments()
 
@@ -77,11 +78,7 @@ class Renderer:
 
     def helpers(self) -> str:
         """C text of the helper functions."""
-        return runtime.math_source(self.prefix, [*self.kernels.values(), *self._function_names()], self.isa.name)
-
-    def _function_names(self) -> list[str]:
-        """Scalar functions that descriptors point to."""
-        return [value for _, _, fields in self.descriptors for _, value in fields]
+        return runtime.math_source(self.prefix, list(self.kernels.values()), self.isa.name, self.scalars)
 
     # --- names and types
 
@@ -167,6 +164,7 @@ class Renderer:
         if value is None:
             return "NULL"
         if isinstance(value, Function):
+            self.scalars[value] = None
             return value.c.replace("hmdc_", f"{self.prefix}_")
         if isinstance(value, Const):
             return self._array(value.name + "_table", value.values)

@@ -6,8 +6,10 @@ place of those above it.  The layout of the helpers is told in hmdc_math.h.
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 
+from .functions import Function
 from .paths import RUNTIME_C
 
 SUFFIX = {"int8_t": "_s8", "int16_t": "_s16", "int32_t": "_s32", "float": ""}
@@ -26,14 +28,16 @@ def instantiate(kernel: str, prefix: str, types: dict[str, str], isa: str = PORT
     return f"{prefix}_{name}", _rename(text, prefix)
 
 
-def math_source(prefix: str, texts: list[str], isa: str = PORTABLE) -> str:
-    """The helpers that C texts with this prefix use, directly or through each other."""
+def math_source(prefix: str, texts: list[str], isa: str = PORTABLE, functions: Iterable[Function] = ()) -> str:
+    """The helpers that C texts with this prefix use, directly or through each other, then the scalar functions."""
+    own = list(dict.fromkeys(_rename(p, prefix) for f in functions for p in f.source.split("\n\n") if p))
+    texts = [*texts, *own, *(_rename(f.c, prefix) for f in functions)]
     used: list[str] = []
     for names, text in reversed(_helpers(isa)):
         names = [_rename(n, prefix) for n in names]
         if any(re.search(rf"\b(?:{'|'.join(names)})\b", t) for t in [*texts, *used]):
             used.insert(0, _rename(text, prefix))
-    return "\n\n".join(used) + "\n" if used else ""
+    return "\n\n".join(used + own) + "\n" if used else ""
 
 
 def _rename(text: str, prefix: str) -> str:

@@ -50,8 +50,8 @@ def permute(model: Model, layer: Node, order: np.ndarray) -> Model:
     gates = len(CELLS[layer.op].gates)
     rows = np.concatenate([g * n + order for g in range(gates)])
     w = layer.weights
-    changed = {"w": w["w"][rows], "u": w["u"][rows][:, order], "bw": w["bw"][rows], "bu": w["bu"][rows]}
-    changed |= {k: w[k][order] for k in ("h0", "c0") if k in w}
+    changed = {k: v.reshape(-1, n)[:, order].ravel() for k, v in w.items() if v.ndim == 1}
+    changed |= {"w": w["w"][rows], "u": w["u"][rows][:, order]}
     new = {layer.name: replace(layer, weights=w | changed)}
     for reader in readers(model, layer):
         new[reader.name] = replace(reader, weights=reader.weights | {"w": reader.weights["w"][:, order]})

@@ -30,4 +30,44 @@ static inline float hmdc_sqrtf(float x)
     return x > 0.0f ? sqrtf(x) : 0.0f;
 }
 
+static inline float hmdc_softsignf(float x)
+{
+    return x / (1.0f + fabsf(x));
+}
+
+static inline float hmdc_softplusf(float x)
+{
+    return x > 0.0f ? x + log1pf(expf(-x)) : log1pf(expf(x));
+}
+
+static inline float hmdc_affinef(float x, float alpha, float beta)
+{
+    return alpha * x + beta;
+}
+
+static inline float hmdc_eluf(float x, float alpha)
+{
+    return x > 0.0f ? x : alpha * expm1f(x);
+}
+
+static inline float hmdc_hardsigmoidf(float x, float alpha, float beta)
+{
+    return hmdc_clampf(alpha * x + beta, 0.0f, 1.0f);
+}
+
+static inline float hmdc_leakyreluf(float x, float alpha)
+{
+    return x < 0.0f ? alpha * x : x;
+}
+
+static inline float hmdc_scaledtanhf(float x, float alpha, float beta)
+{
+    return alpha * tanhf(beta * x);
+}
+
+static inline float hmdc_thresholdedreluf(float x, float alpha)
+{
+    return x > alpha ? x : 0.0f;
+}
+
 #endif

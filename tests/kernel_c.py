@@ -10,10 +10,10 @@ from pathlib import Path
 
 import cffi
 import numpy as np
-from kernel_cases import CASES, Case
+from kernel_cases import CASES, SCALARS, Case
 
 from hmdc import kernels as K
-from hmdc.functions import FUNCTIONS, Function
+from hmdc.functions import Function
 from hmdc.host import element as host_element
 from hmdc.isa import ISAS, fit
 from hmdc.kernels.base import Const
@@ -136,7 +136,7 @@ def source(instances: tuple[Instance, ...], isa: str) -> str:
     headers = ["#include <math.h>", "#include <stddef.h>", "#include <stdint.h>"]
     if ISAS[isa].header:
         headers += ["#if T_ASM", f"#include {ISAS[isa].header}", "#endif"]
-    return "\n".join([*headers, math_source("t", [code], isa), code])
+    return "\n".join([*headers, math_source("t", [code], isa, SCALARS if Scalars in instances else ()), code])
 
 
 def compile_c(*command) -> None:
@@ -147,7 +147,7 @@ def compile_c(*command) -> None:
 class Scalars:
     """The functions that constants may point to, in the form of an Instance."""
 
-    names = [f.c.replace("hmdc_", "t_") for f in FUNCTIONS.values()]
+    names = [f.c.replace("hmdc_", "t_") for f in SCALARS]
     text = ""
     wrapper = "".join(f"float run_{n}(float x) {{ return {n}(x); }}\n" for n in names)
     cdef = "".join(f"float run_{n}(float);" for n in names)

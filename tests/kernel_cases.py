@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 
 from hmdc import kernels as K
-from hmdc.functions import RELU, SIGMOID, TANH, Function
+from hmdc.functions import FUNCTIONS, SIGMOID, TANH, Function, clipped, function
 from hmdc.intmath import INT32_MAX, Requant, limits, table
 from hmdc.kernels.base import SUM_BITS, Product
 from hmdc.kernels.softmax import DECAY, STEP
 from hmdc.program import TOKEN, Buffer, Format, View, row_major
 
+DERIVED = ("affine(2)", "affine(-0.5,1)", "elu", "hardsigmoid", "leakyrelu(-1e-06)", "scaledtanh(1.7,0.67)",
+           "scaledtanh(0.5,-1)", "thresholdedrelu(-10)")  # fmt: skip
+# every function, and some of their argument limited
+SCALARS = [*FUNCTIONS.values(), *map(function, DERIVED), clipped(TANH, 0.5), clipped(function("leakyrelu(-1e-06)"), 3)]
 BITS = {"int8_t": 8, "int16_t": 16, "int32_t": 32, "float": 32}
 
 
@@ -360,7 +364,7 @@ def swap(c: Case) -> K.Kernel:
 
 def table_(c: Case) -> K.Kernel:
     n = c.size()
-    k = K.Table("k", c.view("x", n), c.view("y", n), [SIGMOID, TANH, RELU][c.rng.integers(3)])
+    k = K.Table("k", c.view("x", n), c.view("y", n), SCALARS[c.rng.integers(len(SCALARS))])
     if not c.integer:
         return k
     if c.bits["x"] == 8:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 FILES = {str(f.relative_to(ROOT)): f for f in sorted((ROOT / "hmdc").rglob("*.py")) if "_data" not in f.parts}
 # room -> the rooms that it may see, beside itself
 SEES = {
-    "errors": set(), "intmath": {"errors"}, "functions": set(), "program": {"intmath"},
+    "errors": set(), "intmath": {"errors"}, "functions": {"errors"}, "program": {"intmath"},
     "kernels": {"errors", "intmath", "functions", "program"},
     "isa": {"intmath", "program", "kernels"}, "target": {"isa"},
     "linear": {"errors", "intmath", "program", "kernels"},

@@ -127,8 +127,9 @@ CASES = [
      GOOD, "x|gru"),
     ("sequence input", model(lambda g: g.input[0].type.sequence_type.elem_type.tensor_type.SetInParent()),
      GOOD, "'x' is no tensor"),
-    ("clip", attribute(clip=1.0), GOOD, "clip=1.0 is not compiled"),
-    ("activations", attribute(activations=["Elu", "Tanh"]), GOOD, "'elu'"),
+    ("activations", attribute(activations=["Erf", "Tanh"]), GOOD, "'erf', 'tanh'.* are not compiled; use "),
+    ("no alpha", attribute(activations=["Affine", "Tanh"]), GOOD, r"'affine\(,\)' needs numbers"),
+    ("too many alphas", attribute(activations=["Elu", "Tanh"], activation_alpha=[1.0, 2.0]), GOOD, "more values than"),
     ("direction", attribute(direction="sideways"), GOOD, "direction .*sideways"),
     # external weights
     ("external missing", external("gone.bin"), GOOD, "'gone.bin' is missing; keep it beside"),

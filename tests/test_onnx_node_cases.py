@@ -1,4 +1,4 @@
-"""The ONNX standard's own test cases of LSTM, GRU and RNN: right in C, or refused by name.
+"""The ONNX standard's own test cases of LSTM, GRU and RNN are right in C.
 
 Weights become constants and each sequence of a batch runs by itself, as on a microcontroller.
 """
@@ -12,7 +12,6 @@ from networks import assert_close
 from onnx import helper, numpy_helper
 
 import hmdc
-from hmdc import HmdcError
 from hmdc.data import to_integers
 from hmdc.host import run_host
 from hmdc.verify import real_outputs
@@ -27,8 +26,6 @@ with warnings.catch_warnings():
         if case.model is not None and any(n.op_type in ("LSTM", "GRU", "RNN") for n in case.model.graph.node)
     }
 
-# name -> what the message says.  A case that starts to work, or a newly refused one, fails.
-REFUSED = {"lstm_with_peepholes": "peephole weights P are not compiled"}
 # axis of the batch, with layout 0 and with layout 1
 BATCH = {"X": (1, 0), "sequence_lens": (0, 0), "initial_h": (1, 0), "initial_c": (1, 0),
          "Y": (2, 0), "Y_h": (1, 0), "Y_c": (1, 0)}  # fmt: skip
@@ -36,7 +33,7 @@ DATA = ("X", "initial_h", "initial_c")
 
 
 def test_all_cases_are_known():
-    assert len(CASES) == 18 and set(REFUSED) <= set(CASES)
+    assert len(CASES) == 18
 
 
 def one_sequence(arrays: dict[str, np.ndarray], layout: int, i: int) -> dict[str, np.ndarray]:
@@ -62,13 +59,6 @@ def test_node_case(name, tmp_path):
             opset_imports=CASES[name].model.opset_import, ir_version=CASES[name].model.ir_version,
         )  # fmt: skip
         onnx.save(proto, tmp_path / "case.onnx")
-        if name in REFUSED:
-            with pytest.raises(HmdcError) as error:
-                hmdc.compile(tmp_path / "case.onnx", tmp_path / "out", precision="float32")
-            label = f"node {node.name or next(v for v in node.output if v)!r} ({node.op_type})"
-            assert str(error.value).startswith(f"{label}: {REFUSED[name]}")
-            assert not (tmp_path / "out").exists()
-            continue
         build = hmdc.compile(tmp_path / "case.onnx", tmp_path / "out", precision="float32")
         batch = to_integers(build.program, {k: a[None].astype(np.float64) for k, a in data.items()})
         found = run_host(build.program, build.source, build.report["ram_bytes"], batch)

@@ -2,9 +2,9 @@
 
 from .base import Cell
 from .gru import Gru
-from .lstm import Lstm
+from .lstm import CoupledLstm, Lstm
 from .rnn import Rnn
 
-CELLS: dict[str, Cell] = {"lstm": Lstm(), "gru": Gru(), "rnn": Rnn()}
+CELLS: dict[str, Cell] = {"lstm": Lstm(), "lstm_coupled": CoupledLstm(), "gru": Gru(), "rnn": Rnn()}
 
 __all__ = ["CELLS", "Cell"]

@@ -1,4 +1,4 @@
-"""GRU (ONNX operator GRU, default activations): h = z h + (1 - z) n.
+"""GRU (ONNX operator GRU): h = z h + (1 - z) n.
 
 linear_before_reset=0: n = tanh(W x + U (r h) + b), the paper's form (arXiv 1406.1078) and Keras reset_after=False.
 linear_before_reset=1: n = tanh(W x + bw + r (U h + bu)), PyTorch, cuDNN and Keras reset_after=True.
@@ -6,15 +6,16 @@ linear_before_reset=1: n = tanh(W x + bw + r (U h + bu)), PyTorch, cuDNN and Ker
 
 import numpy as np
 
-from ..kernels import Gate, GruUpdate, Load
-from ..program import CARRY, GATE, SUM, WIDE
-from .base import Cell, sigmoid, split
+from ..kernels import Add, Gate, GruUpdate, Load
+from ..program import CARRY, SUM, WIDE
+from .base import Cell, activate, blend, gate, preactivation, settled, split
 
 
 class Gru(Cell):
-    """Gates z, r, n as in ONNX.  attrs: linear_before_reset."""
+    """Gates z, r, n as in ONNX.  activations: of z and r, of n.  attrs: linear_before_reset."""
 
     gates = ("z", "r", "n")
+    functions = ("sigmoid", "tanh")
 
     def bias(self, node):
         n, w = node.attrs["hidden"], node.weights
@@ -25,47 +26,60 @@ class Gru(Cell):
         return {"h": CARRY}
 
     def reference(self, node, x, state):
-        w, h = node.weights, state["h"]
+        w, h, (of_gate, of_candidate) = node.weights, state["h"], self.activations(node)
         uz, ur, un = np.split(w["u"], 3)
         bz, br, bn = np.split(w["bu"], 3)
         xz, xr, xn = split(x @ w["w"].T + w["bw"], 3)
-        z, r = sigmoid(xz + h @ uz.T + bz), sigmoid(xr + h @ ur.T + br)
+        z, r = of_gate(xz + h @ uz.T + bz), of_gate(xr + h @ ur.T + br)
         if node.attrs["linear_before_reset"]:
-            n = np.tanh(xn + r * (h @ un.T + bn))
+            n = of_candidate(xn + r * (h @ un.T + bn))
         else:
-            n = np.tanh(xn + (r * h) @ un.T + bn)
+            n = of_candidate(xn + (r * h) @ un.T + bn)
         return {"h": z * h + (1 - z) * n}
 
     def step(self, b, node, state):
-        name, n = node.name, node.attrs["hidden"]
-        gates, candidate = b.buffer(f"{name}.gates", (2 * n,), GATE), b.buffer(f"{name}.candidate", (n,), GATE)
+        name, n, (of_gate, of_candidate) = node.name, node.attrs["hidden"], self.activations(node)
+        gates = b.buffer(f"{name}.gates", (2 * n,), preactivation(of_gate))
+        candidate = b.buffer(f"{name}.candidate", (n,), preactivation(of_candidate))
         z, r = gates.slice(0, 0, n), gates.slice(0, n, 2 * n)
         lower = _joined if b.is_joined(name) else _separate
         if b.is_joined(name) and f"{name}.w" in b.maps and node.attrs["linear_before_reset"]:
             lower = _joint_gates
-        lower(b, node, state, gates, r, candidate)
-        b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"]))
+        lower(self, b, node, state, gates, (of_gate, r), candidate)
+        if of_gate.gates and of_gate.bounds == (0.0, 1.0) and of_candidate.saturating:
+            b.emit(GruUpdate(f"{name}.update", z, candidate, state["h"], of_gate, of_candidate))
+        else:
+            blend(b, f"{name}.update", of_gate, z, activate(b, f"{name}.n", of_candidate, candidate), state["h"])
         if state["feed"] != state["h"]:
             b.move(f"{name}.feed", state["h"], state["feed"])
 
 
-def _separate(b, node, state, gates, r, candidate):
+def _reset(b, node, r, x, y, add=None, apart=False):
+    """y = add + f(r) x; r: f and its argument, add: partial sums, on the grid of y unless apart."""
+    name, (f, a) = f"{node.name}.reset", r
+    if f.gates and not apart:
+        b.emit(Gate(name, a, x, y, add, f))
+    elif add is None:
+        gate(b, name, f, a, x, y)
+    else:
+        b.emit(Add(name, settled(b, f"{name}_sums", add), gate(b, f"{name}_part", f, a, x), y))
+
+
+def _separate(cell, b, node, state, gates, r, candidate):
     """Pre-activations from W on x and U on h."""
     name, n, w = node.name, node.attrs["hidden"], node.weights
-    sums, go_on = state["sums"], b.continued(name)
-    sums_n = sums.slice(0, 2 * n, 3 * n)
-    b.product(f"{name}.u", state["feed"], gates, rows=(0, 2 * n), **{go_on: sums.slice(0, 0, 2 * n)})
+    cell.preactivations(b, node, state, gates, (0, 2 * n))
     if node.attrs["linear_before_reset"]:
         un = b.buffer(f"{name}.un", (n,), WIDE)
         b.product(f"{name}.u", state["feed"], un, rows=(2 * n, 3 * n), part="un", bias=w["bu"][2 * n :])
-        b.emit(Gate(f"{name}.reset", r, un, candidate, sums_n))
+        _reset(b, node, r, un, candidate, state["sums"].slice(0, 2 * n, 3 * n), cell.apart(b, node))
     else:
         rh = b.buffer(f"{name}.rh", (n,), b.hidden)
-        b.emit(Gate(f"{name}.reset", r, state["h"], rh))
-        b.product(f"{name}.u", rh, candidate, rows=(2 * n, 3 * n), part="un", **{go_on: sums_n})
+        _reset(b, node, r, state["h"], rh)
+        cell.preactivations(b, node, state | {"rh": rh}, candidate, (2 * n, 3 * n), "un", "rh")
 
 
-def _joint_gates(b, node, state, gates, r, candidate):
+def _joint_gates(cell, b, node, state, gates, r, candidate):
     """z and r from [W U] on [x; h]; the candidate's two products stay apart, as the reset gate comes between them."""
     name, n, w = node.name, node.attrs["hidden"], node.weights
     xn, un = b.buffer(f"{name}.xn", (n,), SUM), b.buffer(f"{name}.un", (n,), WIDE)
@@ -73,10 +87,10 @@ def _joint_gates(b, node, state, gates, r, candidate):
     b.product(f"{name}.wu", state["xh"], gates, rows=(0, 2 * n), bias=(w["bw"] + w["bu"])[: 2 * n])
     b.product(f"{name}.w", state["x"], xn, rows=rows, part="wn", bias=w["bw"][2 * n :])
     b.product(f"{name}.u", state["feed"], un, rows=rows, part="un", bias=w["bu"][2 * n :])
-    b.emit(Gate(f"{name}.reset", r, un, candidate, xn))
+    _reset(b, node, r, un, candidate, xn)
 
 
-def _joined(b, node, state, gates, r, candidate):
+def _joined(cell, b, node, state, gates, r, candidate):
     """Pre-activations from one matrix per gate on [x; h]; the candidate's reads [x; r h], or [x; 0] and [0; h]."""
     name, n, w, wu = node.name, node.attrs["hidden"], node.weights, f"{node.name}.wu"
     x, bias = state["x"], w["bw"] + w["bu"]
@@ -85,7 +99,7 @@ def _joined(b, node, state, gates, r, candidate):
     if not node.attrs["linear_before_reset"]:
         xr, x_part, r_part = b.joint(name, "xr", x, n)
         b.join(f"{name}.join_r", x, x_part)
-        b.emit(Gate(f"{name}.reset", r, state["h"], r_part))
+        _reset(b, node, r, state["h"], r_part)
         b.product(wu, xr, candidate, rows=(2 * n, 3 * n), part="wun", bias=bias[2 * n :])
         return
     parts = {"xn": (x, 0, n_x, w["bw"]), "un": (state["feed"], n_x, n_x + n, w["bu"])}
@@ -97,4 +111,4 @@ def _joined(b, node, state, gates, r, candidate):
         y = b.buffer(f"{name}.{part}", (n,), SUM if part == "xn" else WIDE)
         b.product(wu, padded, y, rows=(2 * n, 3 * n), part=part, bias=offset[2 * n :])
         parts[part] = y
-    b.emit(Gate(f"{name}.reset", r, parts["un"], candidate, parts["xn"]))
+    _reset(b, node, r, parts["un"], candidate, parts["xn"])

@@ -1,26 +1,23 @@
-"""Simple (Elman) RNN (ONNX operator RNN): h = f(W x + U h + b), f = tanh or relu."""
+"""Simple (Elman) RNN (ONNX operator RNN): h = f(W x + U h + b)."""
 
-from ..functions import FUNCTIONS, RELU
-from ..kernels import Rescale, Table
-from ..program import GATE, WIDE
-from .base import Cell, preactivations
+from .base import Cell, activate, preactivation
 
 
 class Rnn(Cell):
-    """One gate.  attrs: activation."""
+    """One gate, one function."""
 
     gates = ("h",)
+    functions = ("tanh",)
 
     def formats(self, b, node):
         return {"h": b.hidden}
 
     def reference(self, node, x, state):
-        w = node.weights
-        return {"h": FUNCTIONS[node.attrs["activation"]](x @ w["w"].T + state["h"] @ w["u"].T + w["bw"] + w["bu"])}
+        w, (f,) = node.weights, self.activations(node)
+        return {"h": f(x @ w["w"].T + state["h"] @ w["u"].T + w["bw"] + w["bu"])}
 
     def step(self, b, node, state):
-        name, n, f = node.name, node.attrs["hidden"], FUNCTIONS[node.attrs["activation"]]
-        z = b.buffer(f"{name}.gates", (n,), GATE if f.saturating else WIDE)
-        preactivations(b, node, state, z)
-        h = state["h"]
-        b.emit(Rescale(f"{name}.update", z, h, low=0.0) if f is RELU else Table(f"{name}.update", z, h, f))
+        (f,) = self.activations(node)
+        z = b.buffer(f"{node.name}.gates", (node.attrs["hidden"],), preactivation(f))
+        self.preactivations(b, node, state, z)
+        activate(b, f"{node.name}.update", f, z, state["h"])

@@ -5,20 +5,20 @@ from math import prod
 import numpy as np
 
 from ..errors import NotStreamable
-from ..functions import FUNCTIONS, RELU
+from ..functions import RELU, function
 from ..kernels import Add, Mul, Rescale, Scale, Table
 from ..program import Format
 from .base import Layer
 
 
 class Activation(Layer):
-    """attrs: function, a key of functions.FUNCTIONS."""
+    """attrs: function, as in functions.py."""
 
     def reference(self, node, x):
-        return (FUNCTIONS[node.attrs["function"]](x),)
+        return (function(node.attrs["function"])(x),)
 
     def lower(self, b, node, x):
-        f = FUNCTIONS[node.attrs["function"]]
+        f = function(node.attrs["function"])
         x = b.contiguous(f"{node.name}.in", x)
         y = b.output(node.outputs[0], x.shape, node.name, bounded_format(b, f.bounds))
         b.emit(Rescale(node.name, x, y, low=0.0) if f is RELU else Table(node.name, x, y, f))

@@ -2,20 +2,25 @@
 
 import numpy as np
 
+from ...cells import CELLS
+from ...errors import HmdcError
+from ...functions import function
 from .graph import attributes, refuse, translator
 
-# op -> (gates, order that brings ONNX's gate rows into the order of cells, states, activations that are compiled)
-KINDS = {
-    "LSTM": (4, (0, 2, 3, 1), 2, [("sigmoid", "tanh", "tanh")]),
-    "GRU": (3, (0, 1, 2), 1, [("sigmoid", "tanh")]),
-    "RNN": (1, (0,), 1, [("tanh",), ("relu",)]),
-}
+# op -> (gates, order that brings ONNX's gate rows into the order of cells, states, functions)
+KINDS = {"LSTM": (4, (0, 2, 3, 1), 2, 3), "GRU": (3, (0, 1, 2), 1, 2), "RNN": (1, (0,), 1, 1)}
+# functions of the standard -> the parameters that they take from activation_alpha and activation_beta
+PARAMETERS = {
+    "relu": "", "tanh": "", "sigmoid": "", "softsign": "", "softplus": "",
+    "leakyrelu": "a", "thresholdedrelu": "a", "elu": "a",
+    "hardsigmoid": "ab", "scaledtanh": "ab", "affine": "ab",
+}  # fmt: skip
 
 
 @translator("LSTM", "GRU", "RNN")
 def _recurrent(g, node):
     a = attributes(node)
-    gates, order, states, _ = KINDS[node.op_type]
+    gates, order, states, count = KINDS[node.op_type]
     inputs = [*node.input, *[""] * (8 - len(node.input))]
     outputs = [*node.output, *[""] * (3 - len(node.output))][: 1 + states]
     directions = {b"forward": [False], b"reverse": [True], b"bidirectional": [False, True]}.get(
@@ -26,18 +31,20 @@ def _recurrent(g, node):
     w, u, bias = _weights(g, node, inputs, gates, len(directions))
     n = u.shape[2]
     x, steps = _data(g, node, inputs[0], w.shape[2], a.get("layout", 0))
-    _refuse_rest(g, node, a, inputs, steps)
-    activations = _activations(node, a, len(directions))
+    _refuse_rest(g, node, inputs, steps)
+    activations = _activations(node, a, len(directions) * count)
+    peepholes = _peepholes(g, node, inputs[7] if node.op_type == "LSTM" else "", len(directions), n)
     initial = [_initial(g, node, v, len(directions), n) for v in inputs[5 : 5 + states]]
-    perm = np.concatenate([np.arange(k * n, (k + 1) * n) for k in order])
+    op, peeping = node.op_type.lower(), (0, 2, 1)
+    if op == "lstm" and a.get("input_forget", 0):
+        op, order, peeping = "lstm_coupled", (0, 3, 1), (0, 1)
+    perm, perm_p = (np.concatenate([np.arange(k * n, (k + 1) * n) for k in o]) for o in (order, peeping))
     parts = []
     for d, reverse in enumerate(directions):
         weights = {"w": w[d][perm], "u": u[d][perm], "bw": bias[d][: gates * n][perm], "bu": bias[d][gates * n :][perm]}
-        attrs = {"hidden": n, "reverse": reverse}
-        if node.op_type == "GRU":
-            attrs["linear_before_reset"] = bool(a.get("linear_before_reset", 0))
-        if node.op_type == "RNN":
-            attrs["activation"] = activations[0]
+        if peepholes is not None:
+            weights["p"] = peepholes[d][perm_p]
+        attrs = {"hidden": n, "reverse": reverse, **_choices(node, a, activations[d * count : (d + 1) * count])}
         values = [g.fresh((steps, 1, 1, n))] + [g.fresh((1, 1, n)) for _ in range(states)]
         ports = []
         for name, state in zip(("h0", "c0"), initial):
@@ -46,7 +53,7 @@ def _recurrent(g, node):
             ports.append(_direction(g, node, state, d, n, len(directions)) if isinstance(state, str) else "")
         name = node.op_type.lower() + ("_reverse" if reverse else "")
         g.add(
-            node.op_type.lower(),
+            op,
             name,
             [x, *ports],
             values,
@@ -99,29 +106,60 @@ def _data(g, node, x, size, layout):
     return x, steps
 
 
-def _refuse_rest(g, node, a, inputs, steps):
+def _refuse_rest(g, node, inputs, steps):
     """Corners of the operators that are not compiled yet."""
-    if a.get("clip", 0):
-        raise refuse(node, f"clip={a['clip']} is not compiled", "train without clipping of the gates")
-    if a.get("input_forget", 0):
-        raise refuse(node, "input_forget=1 (coupled gates) is not compiled", "export a plain LSTM")
-    if inputs[7] and (g.constant(inputs[7]) is None or g.constant(inputs[7]).any()):
-        raise refuse(node, "peephole weights P are not compiled", "train without peepholes")
     lengths = g.constant(inputs[4]) if inputs[4] else None
     if inputs[4] and (lengths is None or not (lengths == steps).all()):
         raise refuse(node, "sequence_lens (packed sequences) are not compiled", "export with full-length sequences")
 
 
-def _activations(node, a, directions) -> tuple[str, ...]:
-    allowed = KINDS[node.op_type][3]
-    names = [s.decode().lower() for s in a.get("activations", [])]
-    if not names:
-        return allowed[0]
-    size = len(allowed[0])
-    rows = {tuple(names[i * size : (i + 1) * size]) for i in range(directions)}
-    if len(names) != directions * size or len(rows) != 1 or not rows <= set(allowed):
-        raise refuse(node, f"activations {names} are not compiled", f"use {' or '.join(', '.join(r) for r in allowed)}")
-    return rows.pop()
+def _choices(node, a, activations) -> dict:
+    """What makes one cell differ from another of its kind; what is usual is left out."""
+    out = {}
+    if activations and activations != CELLS[node.op_type.lower()].functions:
+        out["activations"] = activations
+    if clip := float(a.get("clip", 0)):
+        if not 0 < clip < np.inf:
+            raise refuse(node, f"clip={clip:g} is no limit", "export with a positive clip, or without")
+        out["clip"] = clip
+    if node.op_type == "GRU":
+        out["linear_before_reset"] = bool(a.get("linear_before_reset", 0))
+    return out
+
+
+def _peepholes(g, node, value, directions, n):
+    """[directions, 3*H] in ONNX's order i, o, f, or None."""
+    if not value:
+        return None
+    if g.constant(value) is None:
+        raise refuse(node, "its weights P depend on the input data", "export the network with constant weights")
+    p = g.floats(node, value)
+    if p.shape != (directions, 3 * n):
+        raise refuse(node, f"P has shape {list(p.shape)}, {[directions, 3 * n]} fits", "export again")
+    return p if p.any() else None
+
+
+def _activations(node, a, count) -> tuple[str, ...]:
+    """Texts as in functions.py, of all directions; () where the standard ones are meant.
+
+    The standard leaves it open which function takes which parameter; as in ONNX Runtime, those that have one take the
+    next value of the list, and their defaults when there is none left.
+    """
+    names = [s.decode("utf-8", "replace").lower() for s in a.get("activations", [])]
+    lists = {"a": list(a.get("activation_alpha", [])), "b": list(a.get("activation_beta", []))}
+    known = f"use {', '.join(PARAMETERS)}, {count} in all"
+    if (names and len(names) != count) or not set(names) <= set(PARAMETERS):
+        raise refuse(node, f"activations {names} are not compiled", known)
+    out = []
+    for name in names:
+        given = [repr(lists[kind].pop(0)) if lists[kind] else "" for kind in PARAMETERS[name]]
+        try:
+            out.append(function(f"{name}({','.join(given)})" if given else name).name)
+        except HmdcError as e:
+            raise refuse(node, str(e), "write activation_alpha and activation_beta") from e
+    if lists["a"] or lists["b"]:
+        raise refuse(node, f"activation_alpha or activation_beta has more values than {names} take", "leave them out")
+    return tuple(out)
 
 
 def _initial(g, node, value, directions, n):
