@@ -238,6 +238,8 @@ def main():
     score = train(network, training, validation, vary, **recipe)
     model = args.out / f"{name}.onnx"
     export(network, test[0].shape[1:], model, dynamo=args.example == "vowels")
+    if args.example == "vowels":  # for docs/state_dicts.md
+        torch.save(network.state_dict(), model.with_suffix(".pt"))
     pick = np.linspace(0, len(training[0]) - 1, CALIBRATION_SAMPLES).astype(int)
     np.savez_compressed(args.out / f"{args.example}_calibration.npz", x=training[0][pick])
     np.savez_compressed(args.out / f"{args.example}_test.npz", x=test[0], y=test[1])

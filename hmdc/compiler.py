@@ -76,7 +76,7 @@ def compile(
     network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes, architecture)
     name = _name(name, network.path)
     samples = _calibration(network, precision, calibration)
-    given = factor_file.read(factors) if factors else {}
+    given = recipe.trained(network) | (factor_file.read(factors) if factors else {})
     assignments = recipe.assign(network, recipe.read(compress), given)
     network, assignments = recipe.reorder(network, assignments, given)
     moments = second_moments(network, samples, recipe.needs_moments(assignments, bool(samples), given))

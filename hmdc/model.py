@@ -17,6 +17,7 @@ class Node:
     """One layer.  op: a key of layers.OPS.  name: unique, shown to the user.  inputs: value names, '' = absent.
 
     attrs: plain numbers, strings, booleans and tuples.  weights: float64 arrays; gate order is canonical (see cells).
+    A weight w that was trained as a product is followed by its factors w.lowrank.0 and w.lowrank.1.
     source: what the layer was called in the file, for messages.
     """
 
@@ -27,6 +28,11 @@ class Node:
     attrs: dict = field(default_factory=dict)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
     source: str = ""
+
+    @property
+    def factors(self) -> dict[str, np.ndarray]:
+        """Of its weights, by name."""
+        return {k: w for k, w in self.weights.items() if "." in k}
 
 
 @dataclass

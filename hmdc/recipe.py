@@ -270,6 +270,11 @@ def describe(a: Assignment, m: LinearMap) -> str:
     return STRUCTURES[a.structure].describe(m.maps[0]) + " per gate" if a.gates else STRUCTURES[a.structure].describe(m)
 
 
+def trained(model: Model) -> dict[str, np.ndarray]:
+    """The factors that the network itself was trained with, by name."""
+    return {f"{n.name}.{k}": w for n in model.nodes for k, w in n.factors.items()}
+
+
 def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=None) -> list[str]:
     """Matrices whose decomposition is weighted by their inputs: by default all that can be, given calibration data."""
     names = []

@@ -180,7 +180,7 @@ def layer_table(model: Model) -> dict:
         names = {f"{n.name}.{k}" if n.op in CELLS else n.name: "x".join(map(str, w.shape)) for k, w in matrices.items()}
         rows.append({"name": n.name, "op": n.op, "input": list(model.shapes[x]), "output": list(model.shapes[y]),
                      "matrices": ", ".join(f"{k} {s}" for k, s in names.items()),
-                     "parameters": sum(w.size for w in n.weights.values())})  # fmt: skip
+                     "parameters": _parameters(n)})  # fmt: skip
     try:
         frame(model, roles(model))
         streaming = "streams: one call per time step is possible"
@@ -189,3 +189,8 @@ def layer_table(model: Model) -> dict:
     return {"inputs": {v: list(s) for v, s in model.inputs.items()},
             "outputs": {v: list(model.shapes[v]) for v in model.outputs},
             "steps": model.steps, "streaming": streaming, "layers": rows}  # fmt: skip
+
+
+def _parameters(node: Node) -> int:
+    """Of a layer as it was trained: factors in the place of their product."""
+    return sum(w.size for k, w in node.weights.items() if f"{k}.lowrank.0" not in node.factors)

@@ -221,7 +221,8 @@ def affine_before_matrix(model: Model) -> bool:
             continue
         offset = np.array([fsum(row) for row in b.weights["w"] * bias])  # exact: no byte depends on the BLAS
         key = "b" if b.op == "dense" else "bw"
-        weights = b.weights | {"w": b.weights["w"] * scale, key: b.weights.get(key, 0.0) + offset}
+        right = {k: b.weights[k] * scale for k in ("w", "w.lowrank.1") if k in b.weights}
+        weights = b.weights | right | {key: b.weights.get(key, 0.0) + offset}
         return _replace(model, i, j, replace(b, inputs=(a.inputs[0], *b.inputs[1:]), weights=weights))
     return False
 

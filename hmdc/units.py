@@ -12,7 +12,7 @@ PASSING = ("reshape", "slice", "transpose", "mean", "activation")  # layers that
 
 def readers(model: Model, layer: Node) -> list[Node] | None:
     """Layers whose matrices multiply the hidden state of `layer`; None when something else depends on its order."""
-    if any(layer.inputs[1:]):  # initial states come from outside
+    if any(layer.inputs[1:]) or layer.factors:  # initial states come from outside, units have the order of training
         return None
     consumers, found, todo = model.consumers(), [], [v for v in layer.outputs if v]
     n = layer.attrs["hidden"]
@@ -21,6 +21,8 @@ def readers(model: Model, layer: Node) -> list[Node] | None:
         if v in model.outputs:
             return None
         for node, position in consumers.get(v, []):
+            if node.factors:
+                return None
             if (
                 node.op in CELLS
                 and position == 0

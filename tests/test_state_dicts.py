@@ -35,13 +35,14 @@ TOLD = {
     "rnn_relu": [RNN % ("rnn", ', activation = "relu"'), '{type = "last"}', FC],
     "both_last": [RNN % ("lstm", ", bidirectional = true"), '{type = "last"}', FC],
     "both_final": [RNN % ("gru", ""), '{type = "final"}', FC],
+    "projected_both": [RNN % ("lstm", ""), '{type = "final"}', FC],
     "mean": [RNN % ("lstm", ""), '{type = "mean"}', FC],
     "all": [RNN % ("gru", ""), FC],
     "cells": ['{type = "dense", weights = "front"}', '{type = "relu"}', '{type = "gru", weights = "gru"}',
               '{type = "lstm", weights = "lstm"}', '{type = "last"}'],
 }  # fmt: skip
-FILES = ["lstm.pt", "lstm.safetensors", "gru.pt", "rnn.pt", "no_bias.pt", "norm.pt", "both_last.safetensors",
-         *(f"{name}.pt" for name in TOLD)]  # fmt: skip
+FILES = ["lstm.pt", "lstm.safetensors", "gru.pt", "rnn.pt", "no_bias.pt", "norm.pt", "projected.pt",
+         "both_last.safetensors", *(f"{name}.pt" for name in TOLD)]  # fmt: skip
 
 
 def architecture(folder: Path, *layers: str, more: str = "") -> Path:
@@ -63,13 +64,34 @@ def test_equals_pytorch(file, tmp_path):
     assert_close(reference.evaluate(model, {"x": x})["y"], y.astype(np.float64), 1e-6, file)
 
 
-@pytest.mark.parametrize("file", ["lstm.pt", "both_final.pt", "cells.pt", "all.pt"])
+@pytest.mark.parametrize(
+    "file", ["lstm.pt", "both_final.pt", "cells.pt", "all.pt", "projected.pt", "projected_both.pt"]
+)
 def test_int8_on_the_host(file, tmp_path):
     model, x, _ = case(file, tmp_path)
     np.savez(tmp_path / "c.npz", x=x)
     build = hmdc.compile(model, tmp_path / "out", calibration=tmp_path / "c.npz")
     result = verify.verify(hmdc.load(build.path), Data({"x": x.astype(np.float64)}, None))
     assert result.passed and result.figures["snr_db"] > 20
+
+
+def test_projection_has_factors(tmp_path):
+    """The product of W_hh and W_hr is never stored."""
+    build = hmdc.compile(CORPUS / "projected.pt", tmp_path / "out", steps=STEPS, precision="float32")
+    structures = {m["name"]: (m["structure"], m["parameters"]) for r in build.report["layers"] for m in r["matrices"]}
+    assert structures["lstm1.u"] == structures["lstm2.u"] == ("lowrank", 24 * 3 + 3 * 6)
+
+
+def test_same_c_as_from_onnx(tmp_path):
+    """The example network from its weights and from its export: the same constants, the same calls."""
+    examples = Path(__file__).parents[1] / "examples"
+    texts = []
+    for file in ("vowels_gru.pt", "vowels_gru.onnx"):
+        calibration = examples / "vowels_calibration.npz"
+        build = hmdc.compile(examples / file, tmp_path / file, steps=29, calibration=calibration, name="vowels")
+        text = build.source.read_text().replace("logits", "y")
+        texts.append([line for line in text.splitlines() if "sha256" not in line])
+    assert texts[0] == texts[1]
 
 
 def test_npz_equals_pt(tmp_path):

@@ -37,11 +37,16 @@ RECURRENT = ("lstm", "gru", "rnn", "fastgrnn", "fastrnn")
 
 @dataclass(frozen=True)
 class Direction:
-    """One cell run over time; weights and attrs as its node takes them."""
+    """One cell run over time; weights and attrs as its node takes them.  project: matrix that its h goes through."""
 
     reverse: bool
     weights: dict[str, np.ndarray]
     attrs: dict
+    project: np.ndarray | None = None
+
+    @property
+    def size(self) -> int:
+        return self.attrs["hidden"] if self.project is None else len(self.project)
 
 
 class Row:
@@ -67,10 +72,10 @@ class Row:
     def reshape(self, *shape: int) -> None:
         self.add("reshape", "reshape", shape, shape=shape)
 
-    def dense(self, w: np.ndarray, bias: np.ndarray | None) -> None:
+    def dense(self, w: np.ndarray, bias: np.ndarray | None, name: str = "fc") -> None:
         weights = {"w": w} if bias is None else {"w": w, "b": bias}
         shape, axis = (*self.shape[:-1], len(w)), len(self.shape) - 1
-        self.add("dense", "fc", shape, weights, axis=axis, low=-np.inf, high=np.inf)
+        self.add("dense", name, shape, weights, axis=axis, low=-np.inf, high=np.inf)
 
     def affine(self, scale: np.ndarray, bias: np.ndarray) -> None:
         self.add("affine", "scale", self.shape, {"scale": scale, "bias": bias}, low=-np.inf, high=np.inf)
@@ -85,17 +90,23 @@ class Row:
         """All directions read the newest value; their h stand side by side."""
         x, steps, twin, every, last = self.value, self.steps(), self.fresh(), [], []
         for d in directions:
-            n, count = d.attrs["hidden"], len(self.nodes) + 1
-            y, *finals = f"#{count}", f"#{count}.h", *([f"#{count}.c"] if op == "lstm" else [])
-            name = op + ("_reverse" if d.reverse else "")
+            n, y = d.attrs["hidden"], self.fresh()
+            finals = [f"{y}.h"] + [f"{y}.c"] * (op == "lstm")
             attrs = d.attrs | {"reverse": d.reverse, "twin": twin}
+            name = op + ("_reverse" if d.reverse else "")
             self.nodes.append(Node(op, name, (x,), (y, *finals), attrs, d.weights, self.source))
-            every.append(y)
-            last.append(finals[0])
-        size = sum(d.attrs["hidden"] for d in directions)
-        final = self._side_by_side(last, 0, (len(last), 1, n), (1, size))
-        self._side_by_side(every, 1, (steps, len(every), 1, n), (steps, 1, size))
+            every.append(self._projected(d, y, (steps, 1, 1, n)))
+            last.append(self._projected(d, finals[0], (1, 1, n)))
+        sizes, width = len(directions), sum(d.size for d in directions)
+        final = self._side_by_side(last, 0, (sizes, 1, d.size), (1, width))
+        self._side_by_side(every, 1, (steps, sizes, 1, d.size), (steps, 1, width))
         self.final = final
+
+    def _projected(self, d: Direction, value: str, shape: tuple[int, ...]) -> str:
+        self.value, self.shape = value, shape
+        if d.project is not None:
+            self.dense(d.project, None, "project")
+        return self.value
 
     def _side_by_side(self, values: list[str], axis: int, joined: tuple[int, ...], shape: tuple[int, ...]) -> str:
         self.value = values[0]

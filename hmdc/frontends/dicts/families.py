@@ -76,18 +76,18 @@ def _torch_recurrent(g: Group, options: dict) -> Layer:
         number = f"_l{k}" if any(m[1] for m in found) else ""
         cells = [_torch_cell(g, number + way) for way in ways]
         kinds |= {kind for kind, _, _ in cells}
-        layers.append([Direction(bool(i), w, attrs) for i, (_, w, attrs) in enumerate(cells)])
+        layers.append([Direction(bool(i), w, attrs, w.pop("project", None)) for i, (_, w, attrs) in enumerate(cells)])
     if len(kinds) > 1:
         raise HmdcError(f"{g.prefix or 'the network'} has the shapes of {' and '.join(sorted(kinds))}; save it again")
     (kind,) = kinds
     note = [f"{stack} layers"] * (stack > 1) + ["bidirectional"] * len(ways[1:])
-    if "r" in layers[0][0].weights:
-        note.append(f"projected from {layers[0][0].weights['r'].shape[1]}")
+    if (d := layers[0][0]).project is not None:
+        note.append(f"projected from {d.attrs['hidden']}")
     if kind == "rnn":
         note.append(f"activation {options.get('activation', 'tanh (assumed)')}")
         for d in (d for directions in layers for d in directions):
             d.attrs["activation"] = options.get("activation", "tanh")
-    sizes = [sum(d.attrs["hidden"] for d in directions) for directions in layers]
+    sizes = [sum(d.size for d in directions) for directions in layers]
     for size, directions in zip(sizes, layers[1:]):
         if any(d.weights["w"].shape[1] != size for d in directions):
             raise HmdcError(f"{g.prefix or 'the network'}: its layers do not fit one another; save it again")
@@ -110,14 +110,12 @@ def _torch_cell(g: Group, end: str) -> tuple[str, dict, dict]:
     w = g.get(f"weight_ih{end}", len(u), None)
     biased = f"bias_ih{end}" in g.tensors or f"bias_hh{end}" in g.tensors
     bw, bu = (g.get(f"bias_{k}{end}", len(u)) if biased else np.zeros(len(u)) for k in ("ih", "hh"))
-    weights, attrs = {"w": w, "u": u, "bw": bw, "bu": bu}, {"hidden": u.shape[1]}
+    weights, attrs = {"w": w, "u": u, "bw": bw, "bu": bu}, {"hidden": n}
     if kind == "gru":  # PyTorch's r, z, n; its reset gate comes after the product
         weights = {k: np.concatenate([a[n : 2 * n], a[:n], a[2 * n :]]) for k, a in weights.items()}
         attrs["linear_before_reset"] = True
-    if project is not None:
-        raise HmdcError(
-            f"tensor {g.full(f'weight_hr{end}')!r}: projections are not compiled yet; train with proj_size=0"
-        )
+    if project is not None:  # h = R h', so U h = (U R) h': the state is h', U R has the factors U and R
+        weights |= {"u": u @ project, "u.lowrank.0": u, "u.lowrank.1": project, "project": project}
     return kind, weights, attrs
 
 
