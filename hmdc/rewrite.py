@@ -172,22 +172,61 @@ def trivial_transpose(model: Model) -> bool:
     return False
 
 
+def pad_of_conv(model: Model) -> bool:
+    """Zeros around the space of a convolution are its own padding; a transpose in between comes first."""
+    for i, a, j, b in _pairs(model, ("pad",), ("transpose", "conv")):
+        n, attrs = len(a.attrs["before"]), a.attrs
+        if attrs["mode"] != "constant" or attrs["value"] != 0:
+            continue
+        if b.op == "transpose":
+            middle, perm = a.outputs[0], b.attrs["perm"]
+            moved = {k: tuple(attrs[k][p] for p in perm) for k in ("before", "after")}
+            model.shapes[middle] = tuple(model.shapes[a.inputs[0]][p] for p in perm)
+            model.nodes[i] = replace(b, inputs=a.inputs, outputs=(middle,))
+            model.nodes[j] = replace(a, inputs=(middle,), outputs=b.outputs, attrs=attrs | moved)
+            return True
+        ends = (attrs["before"][0], attrs["after"][0], attrs["before"][n - 1], attrs["after"][n - 1])
+        if not any(ends):
+            more = (*attrs["before"][1:-1], *attrs["after"][1:-1])
+            pads = tuple(map(sum, zip(b.attrs["pads"], more)))
+            return _replace(model, i, j, replace(b, inputs=a.inputs, attrs=b.attrs | {"pads": pads}))
+    return False
+
+
+def slice_of_conv(model: Model) -> bool:
+    """Positions at the end that nobody reads, and that padding alone made, as behind a causal convolution."""
+    for i, a, j, b in _pairs(model, ("conv",), ("slice",)):
+        axis, space = b.attrs["axis"] - 1, len(a.attrs["kernel"])
+        if b.attrs["start"] or b.attrs["step"] != 1 or not 0 <= axis < space:
+            continue
+        less = (model.shapes[a.outputs[0]][axis + 1] - b.attrs["stop"]) * a.attrs["strides"][axis]
+        pads = list(a.attrs["pads"])
+        pads[axis + space] -= less
+        if pads[axis + space] >= 0:
+            return _replace(model, i, j, replace(a, outputs=b.outputs, attrs=a.attrs | {"pads": tuple(pads)}))
+    return False
+
+
 def through_transpose(model: Model) -> bool:
-    """Behind a convolution: transpose -> function or factors along the channels, in the other order."""
+    """Behind a convolution: transpose -> function, slice or factors along the channels, in the other order."""
     producers = model.producers()
-    for i, a, j, b in _pairs(model, ("transpose",), ("activation", "affine")):
+    for i, a, j, b in _pairs(model, ("transpose",), ("activation", "affine", "slice")):
         conv, x, middle = producers.get(a.inputs[0]), a.inputs[0], a.outputs[0]
         if conv is None or conv.op != "conv" or len(model.consumers()[x]) > 1 or x in model.outputs:
             continue
-        weights = b.weights
+        weights, attrs = b.weights, b.attrs
+        shape = model.shapes[x]
+        if b.op == "slice":
+            attrs = attrs | {"axis": a.attrs["perm"][attrs["axis"]]}
+            shape = tuple(model.shapes[b.outputs[0]][p] for p in np.argsort(a.attrs["perm"]))
         if b.op == "affine":
             full = {k: w.reshape((1,) * (len(model.shapes[middle]) - w.ndim) + w.shape) for k, w in weights.items()}
             weights = {k: w.transpose(np.argsort(a.attrs["perm"])) for k, w in full.items()}
             if not _free(conv) or any(w.size > w.shape[-1] for w in weights.values()):
                 continue
-        model.nodes[i] = replace(b, inputs=(x,), outputs=(middle,), weights=weights)
+        model.nodes[i] = replace(b, inputs=(x,), outputs=(middle,), weights=weights, attrs=attrs)
         model.nodes[j] = replace(a, inputs=(middle,), outputs=b.outputs)
-        model.shapes[middle] = model.shapes[x]
+        model.shapes[middle] = shape
         return True
     return False
 
@@ -240,6 +279,8 @@ RULES = (
     slice_of_concat,
     join_transposes,
     affine_after_dense,
+    pad_of_conv,
+    slice_of_conv,
     through_transpose,
     sink_affine,
     join_affines,

@@ -326,6 +326,11 @@ def settle(c: Case) -> K.Kernel:
     return replace(k, zero=c.zero("y"), **c.clamp("y")) if c.integer else replace(k, **c.bounds())
 
 
+def shift(c: Case) -> K.Kernel:
+    n = c.size()
+    return K.Shift("k", c.view("x", n), c.view("y", n + c.size() - 1))
+
+
 def softmax(c: Case) -> K.Kernel:
     p, n, q = c.size(3), c.size(12), c.size(3)
     k = K.Softmax("k", c.view("x", p * n * q), c.view("y", p * n * q), n, p, q)
@@ -391,6 +396,7 @@ CASES = {
     K.Rescale: (rescale, {"rescale": {"x": ANY, "y": NARROW}}),
     K.Scale: (scale, {"scale": {"x": NARROW, "y": NARROW}}),
     K.Settle: (settle, {"settle": {"y": ANY}}),
+    K.Shift: (shift, {"shift": {"y": NARROW}}),
     K.Softmax: (softmax, {"softmax": {"y": NARROW}}),
     K.Spmv: (spmv, {"spmv": {"x": NARROW, "y": ANY}}),
     K.Swap: (swap, {"swap": {"y": ANY}}),

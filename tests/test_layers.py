@@ -15,10 +15,14 @@ import hmdc
 from hmdc import frontends
 from hmdc.check import check
 from hmdc.data import Data, to_integers
+from hmdc.errors import NotStreamable
+from hmdc.isa import ISAS, fit
 from hmdc.lower import lower
+from hmdc.program import Program
 from hmdc.recipe import apply
 from hmdc.reference import evaluate
 from hmdc.simulate import simulate
+from hmdc.target import TARGETS
 from hmdc.verify import real_outputs, verify
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
@@ -166,3 +170,124 @@ def test_c(name, tmp_path):
     done = verify(build, Data(inputs, None))
     assert done.passed, [str(d) for d in done.differences]
     assert done.figures["rms_error"] < {"int8": 0.05, "int16": 0.01, "float32": 1e-6}[precision]
+
+
+def pad(net: Net, x: Value, mode: str) -> Value:
+    ends = [(0, 0), (0, 0), *((int(a), int(b)) for a, b in net.rng.integers(0, 4, (len(x.shape) - 2, 2)))]
+    shape = [n + a + b for n, (a, b) in zip(x.shape, ends)]
+    value = [net.constant(net.rng.normal())] if mode == "constant" else []
+    return net.fresh("Pad", [x, net.constant(np.array(ends).T.ravel(), np.int64), *value], *shape, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "wrap"])
+def test_pad(mode, tmp_path):
+    for i in range(3):
+        proto = network(SEED + i, of_space, lambda net, x: pad(net, x, mode), *[conv] * (i % 2), opset=19)
+        check_float(proto, tmp_path)
+
+
+def causal(net: Net, form: str, steps: int = 9) -> Value:
+    """Convolutions that look back in time, as PyTorch users write them, around one recurrent layer."""
+    x = net.input("x", 1, 3, steps)
+    for kernel, dilation, groups, channels in ((3, 1, 1, 4), (2, 3, 4, 8), (1, 1, 1, 5), (4, 2, 1, 6)):
+        reach, w = (kernel - 1) * dilation, net.normal(channels, x.shape[1] // groups, kernel, spread=0.5)
+        own, n = {"dilations": [dilation], "group": groups}, steps
+        if form == "pad" and reach:
+            ends = net.constant([0, 0, reach, 0, 0, 0], np.int64)
+            x = net.fresh("Pad", [x, ends], 1, x.shape[1], n := steps + reach)
+            n -= reach
+        elif form == "slice":
+            own["pads"], n = [reach, reach], steps + reach
+        else:
+            own["pads"] = [reach, 0]
+        x = net.fresh("Conv", [x, w, net.normal(channels)], 1, channels, n, **own)
+        if n > steps:
+            cut = [net.constant([v], np.int64) for v in (0, -reach, 2)]
+            x = net.fresh("Slice", [x, *cut], 1, channels, steps)
+        x = net.fresh("Relu", [x], *x.shape)
+    y, _ = net.recurrent(net.transpose(x, 2, 0, 1), 0, "forward", "none")
+    return net.ending(y, y, "last")
+
+
+@pytest.mark.parametrize("precision", hmdc.compiler.PRECISIONS)
+@pytest.mark.parametrize("form", ["pads", "pad", "slice"])
+def test_causal_convolutions_stream(form, precision, tmp_path, monkeypatch):
+    """step by step, C and simulator, gives the bits of the convolutions of the whole sequence."""
+    proto = network(SEED, causal, form)
+    inputs = samples(proto, np.random.default_rng(SEED), 6)
+    onnx.save(proto, tmp_path / "net.onnx")
+    np.savez(tmp_path / "calibration.npz", **inputs)
+    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
+                         precision=precision)  # fmt: skip
+    assert build.program.entries == ("step", "run")
+    done = verify(build, Data(inputs, None))
+    assert done.passed, [str(d) for d in done.differences]
+    found = real_outputs(build.program, {"run": {"y": simulated(build, inputs)}})["y"]
+    tolerance = {"int8": 0.2, "int16": 0.02, "float32": 1e-5}[precision]
+    assert_close(found, onnx_runtime(proto, inputs)["y"], tolerance, form)
+
+    def whole_sequence(*_):
+        raise NotStreamable("on purpose")
+
+    monkeypatch.setattr("hmdc.lower.frame", whole_sequence)
+    whole = hmdc.compile(tmp_path / "net.onnx", tmp_path / "whole", calibration=tmp_path / "calibration.npz",
+                         precision=precision)  # fmt: skip
+    assert not whole.program.streams
+    if precision != "float32":
+        assert np.array_equal(simulated(build, inputs), simulated(whole, inputs))
+
+
+def simulated(build, inputs) -> np.ndarray:
+    return simulate(build.program, to_integers(build.program, inputs))["y"]
+
+
+def deep(net: Net) -> Value:
+    """DeepConvLSTM of the HAR2 kind, small: convolutions along time alone, channel by channel of the sensor."""
+    steps, sensors, channels = 12, 5, 8
+    x = net.input("x", 1, 1, steps, sensors)
+    for _ in range(4):
+        steps -= 2
+        w = net.normal(channels, x.shape[1], 3, 1, spread=0.5 * x.shape[1] ** -0.5)
+        x = net.fresh("Conv", [x, w, net.normal(channels, spread=0.1)], 1, channels, steps, sensors)
+        x = net.fresh("Relu", [x], *x.shape)
+    x = net.reshape(net.transpose(x, 2, 0, 1, 3), steps, 1, channels * sensors)
+    for layer in range(2):
+        x, final = net.recurrent(x, layer, "forward", "none")
+    return net.dense(final, 4, gemm=True)
+
+
+def keyword(net: Net) -> Value:
+    """A keyword spotter: convolution with strides, depthwise separable convolution, pooling, recurrent layers."""
+    x = net.input("x", 1, 1, 20, 10)
+    x = net.fresh("Conv", [x, net.normal(8, 1, 4, 4, spread=0.3)], 1, 8, 9, 4, strides=[2, 2])
+    x = net.fresh("Relu", [x], *x.shape)
+    x = net.fresh("Conv", [x, net.normal(8, 1, 3, 3, spread=0.3)], *x.shape, group=8, pads=[1, 1, 1, 1])
+    x = net.fresh("Conv", [x, net.normal(12, 8, 1, 1, spread=0.3), net.normal(12)], 1, 12, 9, 4)
+    x = net.fresh("MaxPool", [x], 1, 12, 9, 2, kernel_shape=[1, 2], strides=[1, 2])
+    x = net.reshape(net.transpose(x, 2, 0, 1, 3), 9, 1, 24)
+    y, final = net.recurrent(x, 0, "bidirectional", "none")
+    return net.dense(final, 4, gemm=True)
+
+
+def unfitted(build) -> Program:
+    """The program before it was fitted to an instruction set."""
+    return hmdc.compiler._read(build.path)[0]
+
+
+@pytest.mark.parametrize("board", ["mps2-an386", "mps2-an385", "mps3-an547", "microbit"])
+@pytest.mark.parametrize("make", [deep, keyword])
+def test_board(make, board, tmp_path):
+    proto = network(SEED, make)
+    inputs = samples(proto, np.random.default_rng(SEED), 8)
+    onnx.save(proto, tmp_path / "net.onnx")
+    np.savez(tmp_path / "calibration.npz", **inputs)
+    target = next(t.name for t in TARGETS.values() if t.board == board)
+    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
+                         target=target)  # fmt: skip
+    whole, integers = unfitted(build), to_integers(build.program, inputs)
+    want = simulate(whole, integers)
+    for isa in ISAS.values():
+        assert np.array_equal(simulate(fit(whole, isa), integers)["y"], want["y"]), isa.name
+    done = verify(build, Data({k: a[:2] for k, a in inputs.items()}, None), ("host", board))
+    assert done.passed, [str(d) for d in done.differences]
+    assert done.figures["snr_db"] > 20

@@ -17,6 +17,7 @@ from .rank1 import Rank1
 from .rescale import Rescale
 from .scale import Scale
 from .settle import Settle
+from .shift import Shift
 from .softmax import Softmax
 from .spmv import Spmv
 from .swap import Swap
@@ -24,7 +25,7 @@ from .table import Table
 
 KERNELS: tuple[type[Kernel], ...] = (
     Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, Lookup, LstmUpdate, Matmul, Mul, Pool, Rank1, Rescale,
-    Scale, Settle, Softmax, Spmv, Swap, Table,
+    Scale, Settle, Shift, Softmax, Spmv, Swap, Table,
 )  # fmt: skip
 
 __all__ = [k.__name__ for k in KERNELS] + ["KERNELS", "Kernel", "Quantizer"]

@@ -53,8 +53,9 @@ class Matmul(Kernel):
         """The same bits without a gain: the first columns into int32 sums, shifted; the others go on from these."""
         x, n = self.x.reshape(self.x.size), self.gained
         lo, hi = limits(SUM_BITS)
+        bias = None if self.bias is None else self.bias >> self.gain  # a multiple, see _quantize
         first = replace(self, name=f"{self.name}_x", x=x.slice(0, 0, n), y=sums, w=self.w[:, :n], start=None, gain=0,
-                        rq=Requant(np.array([1 << 30]), self.gain + 2), zero=0, lo=lo, hi=hi)  # fmt: skip
+                        bias=bias, rq=Requant(np.array([1 << 30]), self.gain + 2), zero=0, lo=lo, hi=hi)  # fmt: skip
         return first, replace(self, x=x.slice(0, n, x.size), w=self.w[:, n:], bias=None, start=sums, gain=0)
 
     def biases(self) -> np.ndarray:
@@ -135,6 +136,9 @@ class Matmul(Kernel):
 
     def _quantize(self, q: Quantizer) -> list[Kernel]:
         y, c = q[self.y], self._product(q)
+        if self.gain and c.bias is not None:  # so that it may count as often as the first columns
+            bias = (c.bias + (1 << self.gain >> 1)) >> self.gain << self.gain
+            c = replace(c, bias=bias, bound=c.bound + (1 << self.gain))
         if self.start is not None:
             assert c.bias is None, "sums that go on from others take their bias"
             c = replace(c, bound=c.bound + q.peak(self.start))

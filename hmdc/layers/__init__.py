@@ -9,6 +9,7 @@ from .elementwise import Activation, Affine, Binary
 from .layout import Concat, Reshape, Slice, Transpose
 from .lookup import Lookup
 from .mean import Mean
+from .pad import Pad
 from .pool import Pool
 from .recurrent import Recurrent
 from .softmax import Softmax
@@ -27,6 +28,7 @@ OPS: dict[str, Layer] = {
     "softmax": Softmax(),
     "mean": Mean(),
     "pool": Pool(),
+    "pad": Pad(),
     "reshape": Reshape(),
     "transpose": Transpose(),
     "slice": Slice(),

@@ -140,3 +140,31 @@ def _reductions(g, node):
         return _reduce(g, node, x, y, [a % len(shape) for a in axes], "sum" if kind == "sumsquare" else kind)
     _reduce(g, node, x, total := g.fresh(g.shape(y)), [a % len(shape) for a in axes], "sum")
     g.activation(node, total, y, "sqrt")
+
+
+@translator("Pad")
+def _pad(g, node):
+    a, x, y = attributes(node), node.input[0], node.output[0]
+    shape, mode = g.shape(x), attributes(node).get("mode", b"constant").decode()
+    pads, axes = g.ints(node, "pads", 1), g.ints(node, "axes", 3, list(range(len(shape))))
+    value = float(a.get("value", 0.0))
+    if len(node.input) > 2 and node.input[2]:
+        if g.constant(node.input[2]) is None:
+            raise refuse(node, "its value depends on the data", "pad with a constant")
+        value = float(g.constant(node.input[2]).ravel()[0])
+    before, after = [0] * len(shape), [0] * len(shape)
+    for i, axis in enumerate(axes):
+        before[axis], after[axis] = pads[i], pads[i + len(axes)]
+    for axis, n in enumerate(shape):  # negative: a slice
+        start, stop = max(-before[axis], 0), n - max(-after[axis], 0)
+        if (start, stop) != (0, n):
+            cut = g.fresh((*g.shape(x)[:axis], stop - start, *g.shape(x)[axis + 1 :]))
+            g.add("slice", "slice", [x], [cut], node, axis=axis, start=start, stop=stop, step=1)
+            x = cut
+    before, after = (tuple(max(p, 0) for p in v) for v in (before, after))
+    most = {"reflect": -1, "wrap": 0}.get(mode)
+    if most is not None and any(max(f, r) > n + most for f, r, n in zip(before, after, g.shape(x))):
+        raise refuse(node, f"pads more in mode {mode!r} than there is to copy", "pad in two nodes")
+    if not any(before + after):
+        return g.reshape(node, x, y)
+    g.add("pad", "pad", [x], [y], node, mode=mode, value=value, before=before, after=after)
