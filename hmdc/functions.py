@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import erf, pi
 
 import numpy as np
 
@@ -53,6 +54,14 @@ def _relu(x):
     return np.maximum(x, 0.0)
 
 
+def _erf(x):
+    return np.frompyfunc(erf, 1, 1)(x).astype(np.float64)
+
+
+def _gelu_tanh(x):
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / pi) * (x + 0.044715 * x**3)))
+
+
 SIGMOID = Function("sigmoid", _sigmoid, "hmdc_sigmoidf", (0.0, 1.0), saturating=True)
 TANH = Function("tanh", np.tanh, "hmdc_tanhf", (-1.0, 1.0), saturating=True)
 RELU = Function("relu", _relu, "hmdc_reluf")
@@ -60,15 +69,35 @@ SQRT = Function("sqrt", lambda x: np.sqrt(np.maximum(x, 0.0)), "hmdc_sqrtf")
 SOFTSIGN = Function("softsign", lambda x: x / (1 + np.abs(x)), "hmdc_softsignf", (-1.0, 1.0))
 SOFTPLUS = Function("softplus", lambda x: np.logaddexp(0.0, x), "hmdc_softplusf")
 
-FUNCTIONS: dict[str, Function] = {f.name: f for f in (SIGMOID, TANH, RELU, SQRT, SOFTSIGN, SOFTPLUS)}
+OTHERS = (
+    Function("abs", np.abs, "hmdc_absf"),
+    Function("cos", np.cos, "hmdc_cosf", (-1.0, 1.0)),
+    Function("erf", _erf, "hmdc_erff", (-1.0, 1.0), saturating=True),
+    Function("exp", lambda x: np.exp(np.minimum(x, 80.0)), "hmdc_expf"),
+    Function("gelu", lambda x: 0.5 * x * (1 + _erf(x / np.sqrt(2))), "hmdc_geluf"),
+    Function("gelu_tanh", _gelu_tanh, "hmdc_gelu_tanhf"),
+    Function("hardswish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "hmdc_hardswishf"),
+    Function("log", lambda x: np.log(np.maximum(x, 1e-30)), "hmdc_logf"),
+    Function("mish", lambda x: x * np.tanh(np.logaddexp(0.0, x)), "hmdc_mishf"),
+    Function("sin", np.sin, "hmdc_sinf", (-1.0, 1.0)),
+)
+
+FUNCTIONS: dict[str, Function] = {f.name: f for f in (SIGMOID, TANH, RELU, SQRT, SOFTSIGN, SOFTPLUS, *OTHERS)}
 
 # name -> (f(x, *parameters), default parameters as far as ONNX has some, range of the values); C: hmdc_NAMEf(x, ...)
 FAMILIES = {
     "affine": (lambda x, a, b: a * x + b, (None, 0.0), lambda a, b: None),
+    "celu": (lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0.0) / a)), (1.0,), lambda a: None),
     "elu": (lambda x, a: np.where(x > 0, x, a * np.expm1(np.minimum(x, 0.0))), (1.0,), lambda a: None),
     "hardsigmoid": (lambda x, a, b: np.clip(a * x + b, 0.0, 1.0), (0.2, 0.5), lambda a, b: (0.0, 1.0)),
     "leakyrelu": (lambda x, a: np.where(x < 0, a * x, x), (0.01,), lambda a: None),
     "scaledtanh": (lambda x, a, b: a * np.tanh(b * x), (None, None), lambda a, b: (-1.0, 1.0) if abs(a) <= 1 else None),
+    "selu": (
+        lambda x, a, b: b * np.where(x > 0, x, a * np.expm1(np.minimum(x, 0.0))),
+        (1.6732632, 1.0507010),
+        lambda a, b: None,
+    ),
+    "swish": (lambda x, a: x * _sigmoid(a * x), (1.0,), lambda a: None),
     "thresholdedrelu": (lambda x, a: np.where(x > a, x, 0.0), (1.0,), lambda a: None),
 }
 

@@ -12,7 +12,7 @@ from hmdc.kernels.softmax import DECAY, STEP
 from hmdc.program import TOKEN, Buffer, Format, View, row_major
 
 DERIVED = ("affine(2)", "affine(-0.5,1)", "elu", "hardsigmoid", "leakyrelu(-1e-06)", "scaledtanh(1.7,0.67)",
-           "scaledtanh(0.5,-1)", "thresholdedrelu(-10)")  # fmt: skip
+           "scaledtanh(0.5,-1)", "thresholdedrelu(-10)", "celu(2)", "selu", "swish")  # fmt: skip
 # every function, and some of their argument limited
 SCALARS = [*FUNCTIONS.values(), *map(function, DERIVED), clipped(TANH, 0.5), clipped(function("leakyrelu(-1e-06)"), 3)]
 BITS = {"int8_t": 8, "int16_t": 16, "int32_t": 32, "float": 32}
@@ -265,17 +265,14 @@ def mul(c: Case) -> K.Kernel:
 def pool(c: Case) -> K.Kernel:
     p, q, size, dilation, stride = c.size(3), c.size(5), c.size(5), c.size(3), c.size(3)
     reach = (size - 1) * dilation + 1
-    before = int(c.rng.integers(reach)) if c.chance() else 0
+    before, x_zero = int(c.rng.integers(reach)) if c.chance() else 0, c.zero("x") if c.integer else 0
     n = max(reach - before, 1 + (reach > before + 1)) + c.size(9) - 1
     before = before if any(0 <= k * dilation - before < n for k in range(size)) else 0
     m = (n + before - reach) // stride + 1 if n + before >= reach else 1
-    kind = ("max", "min", "mean")[c.rng.integers(3)]
-    k = K.Pool("k", c.view("x", p * n * q), c.view("y", p * m * q), kind, n, m, size, stride, dilation, before, p, q)
-    if not c.integer:
-        return k
-    x_zero = c.zero("x")
-    rq = c.requant(size * c.peak("x", x_zero), c.bits["y"])
-    return replace(k, rq=rq, x_zero=x_zero, zero=c.zero("y"), **c.clamp("y"))
+    dims = (n, m, size, stride, dilation, before, p, q)
+    k = K.Pool("k", c.view("x", p * n * q), c.view("y", p * m * q), ("max", "min", "mean")[c.rng.integers(3)], *dims)
+    own = lambda: {"rq": c.requant(size * c.peak("x", x_zero), c.bits["y"]), "x_zero": x_zero, "zero": c.zero("y")}
+    return replace(k, **own(), **c.clamp("y")) if c.integer else k
 
 
 def rank1(c: Case) -> K.Kernel:
@@ -327,8 +324,7 @@ def settle(c: Case) -> K.Kernel:
 
 
 def shift(c: Case) -> K.Kernel:
-    n = c.size()
-    return K.Shift("k", c.view("x", n), c.view("y", n + c.size() - 1))
+    return K.Shift("k", c.view("x", n := c.size()), c.view("y", n + c.size() - 1))
 
 
 def softmax(c: Case) -> K.Kernel:

@@ -26,7 +26,8 @@ from hmdc.target import TARGETS
 from hmdc.verify import real_outputs, verify
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
-FUNCTIONS = ["Relu", "Sigmoid", "Tanh"]
+FUNCTIONS = ["Abs", "Celu", "Cos", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu",
+             "Selu", "Sigmoid", "Sin", "Softplus", "Softsign", "Tanh", "ThresholdedRelu"]  # fmt: skip
 REDUCTIONS = ["Mean", "Sum", "Max", "Min", "L2", "SumSquare"]
 
 

@@ -37,7 +37,7 @@ class Table(Kernel):
         if x.bits == 8:
             every = x.dequantize(np.arange(-128, 128))
             return [replace(self, knots=y.quantize(self.f(every)).astype(np.int8 if y.bits == 8 else np.int16))]
-        value = table_scale(self.f, x.scale)
+        value = table_scale(self.f, x.scale, y.scale * max(abs(v - y.zero) for v in limits(y.bits)))
         rq = Requant.of(value / y.scale)
         rq.prove(2**16, self.name)
         return [replace(self, knots=table(self.f, x.scale, value), rq=rq, zero=y.zero, **clamp(y))]
@@ -56,10 +56,13 @@ class Table(Kernel):
                 "zero": self.zero, "lo": self.lo, "hi": self.hi, "n": self.y.size}  # fmt: skip
 
 
-def table_scale(f: Function, x_scale: float) -> float:
-    """Real value of one step of a table's int16 entries: 2**-15 for functions within [-1, 1]."""
+def table_scale(f: Function, x_scale: float, reach: float = np.inf) -> float:
+    """Real value of one step of a table's int16 entries: 2**-15 for functions within [-1, 1].
+
+    reach: of the values that are told apart; where the function goes beyond, the table saturates at twice as much.
+    """
     if f.bounded:
         return 2.0**-15
     lo, hi = limits(16)
     peak = np.abs(f(np.linspace(lo, hi, 4097) * x_scale)).max()
-    return float(significant(max(peak, 1e-30) / hi))
+    return float(significant(max(min(peak, 2 * reach), 1e-30) / hi))

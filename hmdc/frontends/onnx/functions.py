@@ -4,10 +4,40 @@ import numpy as np
 
 from .graph import attributes, refuse, translator
 
+PARAMETERS = {  # operator -> its attributes, in the order of the parameters of its function
+    "Celu": ("alpha",),
+    "Elu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",),
+    "Selu": ("alpha", "gamma"),
+    "Swish": ("alpha",),
+    "ThresholdedRelu": ("alpha",),
+}
 
-@translator("Relu", "Sigmoid", "Tanh", "Sqrt")
+
+@translator(*"Abs Cos Erf Exp HardSwish Log Mish Relu Sigmoid Sin Softplus Softsign Sqrt Tanh".split(), *PARAMETERS)
 def _activation(g, node):
-    g.activation(node, node.input[0], node.output[0], node.op_type.lower())
+    a, function = attributes(node), node.op_type.lower()
+    if own := PARAMETERS.get(node.op_type):
+        function += f"({','.join(str(a.get(name, '')) for name in own)})"
+    g.activation(node, node.input[0], node.output[0], function)
+
+
+@translator("Gelu")
+def _gelu(g, node):
+    kind = attributes(node).get("approximate", b"none").decode()
+    if kind not in ("none", "tanh"):
+        raise refuse(node, f"approximate={kind!r} is no form of it", "export the network again")
+    g.activation(node, node.input[0], node.output[0], "gelu" if kind == "none" else "gelu_tanh")
+
+
+@translator("PRelu")
+def _prelu(g, node):
+    slope = g.constant(node.input[1])
+    if slope is None or np.unique(slope).size > 1:
+        raise refuse(node, "has a slope for every channel, or one that depends on the data",
+                     "use one slope for all (num_parameters=1)")  # fmt: skip
+    g.activation(node, node.input[0], node.output[0], f"leakyrelu({float(slope.ravel()[0])})")
 
 
 @translator("Clip")
