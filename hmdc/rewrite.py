@@ -15,13 +15,13 @@ SPREAD = 8.0  # factors of a normalization that differ more than this would cost
 
 def simplify(model: Model) -> Model:
     """Remove what does nothing, move factors and offsets into matrices, clamps into the layer before."""
-    model = _drop_dead(model)
+    model = drop_dead(model)
     model.shapes = shapes(model)
     changed = True
     while changed:
         model.shapes = shapes(model) if not model.shapes else model.shapes
         changed = any(rule(model) for rule in RULES)
-    model = _drop_dead(model)
+    model = drop_dead(model)
     model.nodes = named(model.nodes)
     recurrent = [n for n in model.nodes if n.op in CELLS]
     model.steps = max((model.shapes[n.inputs[0]][0] for n in recurrent), default=1)
@@ -50,7 +50,7 @@ def named(nodes: list[Node]) -> list[Node]:
     return out
 
 
-def _drop_dead(model: Model) -> Model:
+def drop_dead(model: Model) -> Model:
     needed, live = set(model.outputs), []
     for n in reversed(model.nodes):
         if needed & set(n.outputs):
@@ -127,7 +127,7 @@ def slice_of_concat(model: Model) -> bool:
             if (n.attrs["start"], n.attrs["stop"], n.attrs["step"]) == (at, at + size, 1):
                 shape = model.shapes[n.outputs[0]]
                 model.nodes[i] = replace(n, op="reshape", name="reshape", inputs=(part,), attrs={"shape": shape})
-                model.nodes = _drop_dead(model).nodes
+                model.nodes = drop_dead(model).nodes
                 return True
             at += size
     return False

@@ -13,11 +13,15 @@ FORMS: dict[str, "Form"] = {}
 
 @dataclass
 class Form:
-    """build: draws the model into a Net.  same: the float model that a quantized one stands for, if it is another."""
+    """build: draws the model into a Net.  same: the float model that a quantized one stands for, if it is another.
+
+    cells: the recurrent layers that hmdc has to find, None = as the file says.
+    """
 
     build: Callable[[Net], None]
     opset: int = 15
     same: str = ""
+    cells: tuple[str, ...] | None = None
 
     def model(self) -> onnx.ModelProto:
         net = Net(np.random.default_rng(7), self.opset)

@@ -2,12 +2,15 @@
 
 import numpy as np
 import onnx
+import onnx_unrolled  # noqa: F401  registers its forms
 import pytest
 from networks import assert_close, onnx_runtime, samples
 from onnx_forms import FORMS
 from torch_corpus import on_host
 
 import hmdc
+from hmdc import HmdcError, frontends
+from hmdc.cells import CELLS
 from hmdc.data import Data
 from hmdc.verify import real_outputs, verify
 
@@ -46,3 +49,26 @@ def test_quantized_model_is_near_its_float_model(name):
     plain = FORMS[FORMS[name].same].model()
     inputs = samples(plain, np.random.default_rng(1), 4)
     assert_close(onnx_runtime(FORMS[name].model(), inputs)["y"], onnx_runtime(plain, inputs)["y"], 0.15, name)
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form.cells is not None])
+def test_steps_become_layers(name, tmp_path):
+    onnx.save(FORMS[name].model(), tmp_path / "m.onnx")
+    model = frontends.load(tmp_path / "m.onnx")
+    assert tuple(n.op for n in model.nodes if n.op in CELLS) == FORMS[name].cells
+    assert not FORMS[name].cells or len(model.nodes) < 20
+
+
+@pytest.mark.parametrize("name", ["dynamic", "embedding", "gru_cells", "loop_of_cells", "qdq", "scan_backwards"])
+def test_damaged_form(name, tmp_path):
+    """Flipped bits: read, or one line; no traceback, and no loop without end."""
+    blob, rng = FORMS[name].model().SerializeToString(), np.random.default_rng(1)
+    for _ in range(60):
+        flipped = bytearray(blob)
+        for _ in range(rng.integers(1, 4)):
+            flipped[rng.integers(len(blob))] ^= 1 << rng.integers(8)
+        (tmp_path / "m.onnx").write_bytes(flipped)
+        try:
+            frontends.load(tmp_path / "m.onnx")
+        except HmdcError as e:
+            assert "\n" not in str(e) and len(str(e)) < 1100

@@ -7,12 +7,13 @@ from ..model import Model
 from ..rewrite import simplify
 from . import dicts
 from .onnx import load as load_onnx
+from .rollup import roll_up
 
 
 def _onnx(path: Path, steps: int | None, input_shapes: dict, architecture: Path | None) -> Model:
     if architecture is not None:
         raise HmdcError("--architecture is for files of weights; an ONNX file tells its architecture")
-    return load_onnx(path, steps, input_shapes)
+    return roll_up(load_onnx(path, steps, input_shapes))
 
 
 FRONTENDS = {".onnx": _onnx} | dict.fromkeys(dicts.SUFFIXES, dicts.load)

@@ -300,14 +300,12 @@ CASES = [
         "RNN with tanh, last step (dynamo unrolls it)",
         lambda: Net(nn.RNN(3, 5, **FIRST), last, nn.Linear(5, 2)),
         {X: (1, 5, 3)},
-        expect_dyn="later",
     ),
     Case(
         "rnn_relu",
         "RNN with ReLU, Linear on all steps (dynamo unrolls it)",
         lambda: Net(nn.RNN(3, 5, nonlinearity="relu", **FIRST), steps, nn.Linear(5, 2)),
         {X: (1, 5, 3)},
-        expect_dyn="later",
     ),
     # Bidirectional and stacked.
     Case(

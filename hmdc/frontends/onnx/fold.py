@@ -9,6 +9,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ...errors import HmdcError
 from .folded import Folded, label
+from .loops import write_out
 from .quantized import as_float, check_outputs
 
 MAX_CONSTANTS = 1 << 23  # numbers in all constants together: no microcontroller has as many bytes
@@ -39,15 +40,21 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
         f.set_constant(name, _array(t))
     f.known = {*f.shapes}
     for node in graph.node:
-        _check_names(f, node)
-        for plain in as_float(f, node):
-            _visit(f, plain, opset)
+        _read(f, node)
     check_outputs(f)
     for name in f.outputs:
         if name not in f.known or f.outputs.count(name) > 1:
             raise HmdcError(f"output {name!r} is listed twice or computed by no node; export the network again")
     _drop_dead(f)
     return f
+
+
+def _read(f: Folded, node: onnx.NodeProto) -> None:
+    if node.op_type in ("Loop", "Scan") and node.domain == "":
+        return write_out(f, node, lambda inner: _read(f, inner))
+    _check_names(f, node)
+    for plain in as_float(f, node):
+        _visit(f, plain, f.opset)
 
 
 def _check_names(f: Folded, node: onnx.NodeProto) -> None:
@@ -106,7 +113,7 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         f.nodes.append(node)
         for name in f.shapes.keys() & {*node.output}:
             _count(f, f"{label(node)}: its result", f.shapes[name], MAX_VALUES)
-            if 0 in f.shapes[name]:
+            if 0 in f.shapes[name] and node.op_type != "Split":  # an empty part that nobody reads does no harm
                 raise HmdcError(f"{label(node)} gives nothing: its result has shape {list(f.shapes[name])}")
 
 

@@ -94,7 +94,8 @@ def _split(g, node):
     at = 0
     for y in node.output:
         n = g.shape(y)[axis]
-        slice_axis(g, node, node.input[0], y, axis, at, at + n)
+        if n:
+            slice_axis(g, node, node.input[0], y, axis, at, at + n)
         at += n
 
 
@@ -118,17 +119,36 @@ def _dense(g, node, x, y, w, bias, axis):
 def _gemm(g, node):
     a = attributes(node)
     x, w = node.input[:2]
+    if g.constant(w) is not None and g.constant(x) is not None and len(node.input) > 2:
+        fixed = [g.floats(node, v) for v in (x, w)]
+        left, right = (v.T if a.get(t, 0) else v for v, t in zip(fixed, ("transA", "transB")))
+        c, y = node.input[2], node.output[0]
+        if g.shape(c) != g.shape(y):
+            g.repeat(node, c, c := g.fresh(g.shape(y)))
+        return g.affine(node, c, y, a.get("beta", 1.0), a.get("alpha", 1.0) * (left @ right))
     if g.constant(w) is None or g.constant(x) is not None or a.get("transA", 0):
         raise refuse(node, "multiplies two values that both depend on the data, or a transposed one")
     w = g.floats(node, w) * a.get("alpha", 1.0)
-    bias = None
+    bias, y = None, node.output[0]
+    w = w if a.get("transB", 0) else w.T.copy()
     if len(node.input) > 2 and node.input[2]:
         if g.constant(node.input[2]) is None:
-            raise refuse(node, "its bias depends on the data")
+            return _sum_of_products(g, node, w, a.get("beta", 1.0))
         bias = g.floats(node, node.input[2]) * a.get("beta", 1.0)
         if bias.size not in (1, g.shape(node.output[0])[-1]):
             raise refuse(node, f"its bias has shape {list(bias.shape)}")
-    _dense(g, node, x, node.output[0], w if a.get("transB", 0) else w.T.copy(), bias, len(g.shape(x)) - 1)
+    _dense(g, node, x, y, w, bias, len(g.shape(x)) - 1)
+
+
+def _sum_of_products(g, node, w, beta):
+    """Gemm whose bias is data: tf2onnx adds the products of x and h so."""
+    (x, _, c), y = node.input, node.output[0]
+    _dense(g, node, x, product := g.fresh(g.shape(y)), w, None, len(g.shape(x)) - 1)
+    if beta != 1.0:
+        g.affine(node, c, c := g.fresh(g.shape(c)), beta, 0.0)
+    if g.shape(c) != g.shape(y):
+        g.repeat(node, c, c := g.fresh(g.shape(y)))
+    g.add("add", "add", [product, c], [y], node)
 
 
 @translator("MatMul")
