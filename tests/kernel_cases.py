@@ -103,12 +103,6 @@ class Case:
     def knots(self, f: Function = TANH, lo: int = -32768) -> np.ndarray:
         return table(f, 2.0**-12, 2.0**-15) if self.chance() else self.values(lo, 32767, 257).astype(np.int16)
 
-    def token(self, name: str, n: int, *shape: int) -> View:
-        """Tokens of a vocabulary of n; the C takes any number."""
-        v, self.ranges[name] = self.view(name, *shape), (-2 * n, 2 * n)
-        self.buffers[name] = replace(self.buffers[name], fmt=TOKEN)
-        return v
-
     def rows(self, w: np.ndarray, x: str = "x") -> tuple[np.ndarray, np.ndarray, int]:
         """int8 weights, biases up to the last bit that int32 has room for, and a bound on the sums of each row."""
         w = np.maximum(w, -127).astype(np.int8)
@@ -354,8 +348,10 @@ def spmv(c: Case) -> K.Kernel:
 
 def lookup(c: Case) -> K.Kernel:
     n, d, p = c.size(), c.size(), c.size()
+    x, c.ranges["x"] = c.view("x", p), (-2 * n, 2 * n)  # the C takes any number
+    c.buffers["x"] = replace(c.buffers["x"], fmt=TOKEN)
     table = c.values(*limits(c.bits["y"]), n, d).astype(f"int{c.bits['y']}") if c.integer else c.reals(n, d)
-    return K.Lookup("k", c.token("x", n, p), c.view("y", p, d), table)
+    return K.Lookup("k", x, c.view("y", p, d), table)
 
 
 def swap(c: Case) -> K.Kernel:
