@@ -21,7 +21,7 @@ SEES = {
 }  # fmt: skip
 # package -> the only rooms that import it
 ONLY = {"onnx": {"frontends"}, "jinja2": {"render"}, "click": {"cli"}, "rich": {"cli"}, "cffi": {"host"},
-        "elftools": {"boards"}, "safetensors": {"frontends", "factor_file"}}  # fmt: skip
+        "elftools": {"boards"}, "safetensors": {"frontends", "factor_file"}, "h5py": {"frontends"}}  # fmt: skip
 
 
 def room(path: str) -> str:

@@ -16,7 +16,7 @@ def _onnx(path: Path, steps: int | None, input_shapes: dict, architecture: Path 
     return roll_up(load_onnx(path, steps, input_shapes))
 
 
-FRONTENDS = {".onnx": _onnx} | dict.fromkeys(dicts.SUFFIXES, dicts.load)
+FRONTENDS = {".onnx": _onnx} | dicts.LOADERS
 
 
 def load(

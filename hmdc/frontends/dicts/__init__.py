@@ -1,18 +1,17 @@
 """Files of weights without a graph.  tensors: files to arrays; families: names to layers; find: their order, or
-architecture: as the user says; assemble: layers to a model."""
+architecture: as the user says; assemble: layers to a model.
+keras: models of Keras, whose files have a configuration."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from ...errors import HmdcError
 from ...model import Model
-from ..onnx.bind import MAX_STEPS
 from . import architecture, tensors
-from .assemble import Layer, assemble
+from .assemble import assemble, table
 from .find import find
+from .keras import load_keras
 from .tensors import READERS
-
-SUFFIXES = tuple(READERS)
 
 
 def load(path: Path, steps: int | None, input_shapes: dict, architecture_file: Path | None) -> Model:
@@ -30,21 +29,10 @@ def load(path: Path, steps: int | None, input_shapes: dict, architecture_file: P
     steps = steps or told.steps
     if steps is None:
         raise HmdcError(f"{path} does not tell how many time steps a sequence has: --steps N")
-    if steps > MAX_STEPS:
-        raise HmdcError(f"--steps {steps}: 1 to {MAX_STEPS} are compiled")
     model = assemble(layers, steps, size)
-    return replace(model, sha256=found.sha256, path=path.name, found=_table(layers, size))
+    return replace(model, sha256=found.sha256, path=path.name, found=table(layers, size))
 
 
-def _table(layers: list[Layer], size: int) -> list[dict]:
-    """For people: what was found."""
-    rows = []
-    for layer in layers:
-        out = layer.outputs or size
-        rows.append({"layer": layer.type, "weights": layer.weights or "-", "input": size, "output": out,
-                     "found": layer.note or "-"})  # fmt: skip
-        size = out
-    return rows
+LOADERS = dict.fromkeys(READERS, load) | dict.fromkeys((".keras", ".h5", ".hdf5"), load_keras)
 
-
-__all__ = ["SUFFIXES", "load"]
+__all__ = ["LOADERS"]

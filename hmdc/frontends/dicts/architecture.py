@@ -74,5 +74,7 @@ def _check(path: Path, table) -> None:
             raise HmdcError(f"{where}: {kind} has no option {key!r}; known are {', '.join(sorted(known))}")
     if table.get("activation", "tanh") not in ("tanh", "relu"):
         raise HmdcError(f"{where}: activation is tanh or relu")
+    if not isinstance(table.get("transposed", False), bool):
+        raise HmdcError(f"{where}: transposed is true or false")
     if not isinstance(table.get("epsilon", 1.0), (int, float)):
         raise HmdcError(f"{where}: epsilon is a number")

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import HmdcError
 from ...model import Model, Node
+from ..onnx.bind import MAX_STEPS
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Row:
 
 def assemble(layers: Sequence[Layer], steps: int, size: int) -> Model:
     """The network x [steps, size] -> y.  Raises HmdcError where a layer does not fit the one before it."""
+    if not 0 < steps <= MAX_STEPS:
+        raise HmdcError(f"--steps {steps}: 1 to {MAX_STEPS} are compiled")
     row = Row(steps, size)
     for layer in layers:
         if layer.inputs not in (None, row.shape[-1]):
@@ -156,3 +159,14 @@ def assemble(layers: Sequence[Layer], steps: int, size: int) -> Model:
         outputs = ("y",)
     end = Node(end.op, end.name, end.inputs, outputs, end.attrs, end.weights, end.source)
     return Model({"x": (steps, size)}, [*before, end], ["y"])
+
+
+def table(layers: list[Layer], size: int) -> list[dict]:
+    """For people: what was found."""
+    rows = []
+    for layer in layers:
+        out = layer.outputs or size
+        rows.append({"layer": layer.type, "weights": layer.weights or "-", "input": size, "output": out,
+                     "found": layer.note or "-"})  # fmt: skip
+        size = out
+    return rows

@@ -1,59 +1,16 @@
 """Names and shapes of tensors -> layers: one function for each family of names."""
 
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...errors import HmdcError
 from .assemble import Direction, Layer, Row
+from .edgeml import edgeml
+from .groups import Group, unknown
 
 CELLS = {4: "lstm", 3: "gru", 1: "rnn"}  # rows of the weights per hidden unit -> cell
 TORCH = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(?:_l(\d{1,3}))?(_reverse)?")
-
-
-@dataclass
-class Group:
-    """The tensors whose names begin with `prefix`, by the last part of the name."""
-
-    prefix: str
-    tensors: dict[str, np.ndarray]
-    used: set[str] = field(default_factory=set)
-
-    def full(self, leaf: str) -> str:
-        return f"{self.prefix}.{leaf}" if self.prefix else leaf
-
-    def get(self, leaf: str, *shape: int | None) -> np.ndarray:
-        """A tensor of that shape; None: any size."""
-        self.used.add(leaf)
-        a = self.tensors.get(leaf)
-        if a is None:
-            raise HmdcError(f"tensor {self.full(leaf)!r} is missing; save the whole network again")
-        if a.ndim != len(shape) or any(want not in (None, n) for want, n in zip(shape, a.shape)) or 0 in a.shape:
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            raise HmdcError(f"tensor {self.full(leaf)!r} has shape {list(a.shape)} where [{wanted}] fits; "
-                            "save the whole network again")  # fmt: skip
-        return a
-
-    def optional(self, leaf: str, *shape: int | None) -> np.ndarray | None:
-        return self.get(leaf, *shape) if leaf in self.tensors else None
-
-    def done(self) -> None:
-        """Nothing is left over: what no layer of ours computes with would be ignored in silence."""
-        for leaf in self.tensors:
-            if leaf not in self.used:
-                raise unknown(self.full(leaf), self.tensors[leaf])
-
-
-def unknown(name: str, a: np.ndarray) -> HmdcError:
-    return HmdcError(f"tensor {name!r} {list(a.shape)} belongs to no layer that is read from names; export the network "
-                     f"as ONNX, or, if the network does not use it, write ignore = [{quoted(name)}] in a file "
-                     "for --architecture")  # fmt: skip
-
-
-def quoted(text: str) -> str:
-    """A TOML string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def recognize(g: Group, options: dict) -> Layer:
@@ -141,11 +98,17 @@ def _batch_norm(g: Group, options: dict) -> Layer:
 # leaves of which one tells the family -> its function
 FAMILIES = [
     (("weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0"), _torch_recurrent),
+    (("bias_update",), edgeml),
     (("running_mean", "running_var"), _batch_norm),
     (("weight",), _dense),
 ]
 
-OPTIONS = {"rnn": ("activation",), "batchnorm": ("epsilon",)}  # keys of a table beside type and weights
+OPTIONS = {
+    "rnn": ("activation",),
+    "batchnorm": ("epsilon",),
+    "fastgrnn": ("transposed",),
+    "fastrnn": ("transposed",),
+}  # keys of a table beside type and weights
 
 
 def plain(kind: str) -> Layer:

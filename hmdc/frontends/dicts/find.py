@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from ...errors import HmdcError
 from .architecture import Architecture
 from .assemble import Layer
-from .families import Group, plain, quoted, recognize, unknown
+from .families import plain, recognize
+from .groups import Group, quoted, unknown
 from .tensors import Tensors
 
 TRAINING = re.compile(r"(optim|sched|lr_sched|scaler|grad_scaler|criterion|loss)")  # beginnings of names in checkpoints

@@ -1,0 +1,65 @@
+"""Save small networks as Keras does, with two samples and Keras' own results.
+
+    python tests/corpus/make_keras_files.py
+
+Writes dicts/NAME.keras or .h5 and dicts/keras.npz (NAME/x, NAME/y).
+Made with Python 3.11, keras 3.15.1 (TensorFlow), h5py 3.16.0, numpy 2.4.6.
+"""
+
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+HERE = Path(__file__).resolve().parent / "dicts"
+STEPS, FEATURES = 7, 4
+
+
+def deep():
+    return [layers.BatchNormalization(), layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+            layers.Dropout(0.1), layers.LSTM(6), layers.Dense(5, activation="relu"),
+            layers.Dense(3, activation="softmax")]  # fmt: skip
+
+
+CASES = {
+    "deep.keras": deep,
+    "before.keras": lambda: [layers.GRU(4, reset_after=False, return_sequences=True), layers.GlobalAveragePooling1D()],
+    "backward.h5": lambda: [layers.SimpleRNN(5, go_backwards=True), layers.Dense(2)],
+    "ends.keras": lambda: [layers.Bidirectional(layers.LSTM(3, use_bias=False)), layers.Dense(2)],
+}
+
+
+def pack(path: Path) -> None:
+    """The same archive, compressed: most of an HDF5 file is zeros."""
+    with zipfile.ZipFile(path) as z:
+        members = {m: z.read(m) for m in z.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+        for member, content in members.items():
+            z.writestr(member, content)
+
+
+def main() -> None:
+    expected, rng = {}, np.random.default_rng(0)
+    for seed, (file, make) in enumerate(CASES.items()):
+        keras.utils.set_random_seed(seed)
+        net = keras.Sequential([layers.Input((STEPS, FEATURES)), *make()])
+        if "ends" in file:  # the same as a Functional model, with an open time axis
+            x = layers.Input((None, FEATURES), name="signal")
+            y = x
+            for layer in make():
+                y = layer(y)
+            net = keras.Model(x, y)
+        positive = lambda w: w + rng.uniform(0, 0.3, w.shape)
+        net.set_weights([positive(w) for w in net.get_weights()])
+        x = rng.normal(size=(2, STEPS, FEATURES)).astype(np.float32)
+        expected |= {f"{file}/x": x, f"{file}/y": np.asarray(net(x))}
+        net.save(HERE / file)
+        if file.endswith(".keras"):
+            pack(HERE / file)
+    np.savez_compressed(HERE / "keras.npz", **expected)
+
+
+if __name__ == "__main__":
+    main()
