@@ -4,6 +4,7 @@ tests/corpus/make_state_dicts.py made the files; PyTorch is not needed here.
 """
 
 import io
+import json
 import os
 import pickle
 import resource
@@ -117,8 +118,10 @@ def test_found(tmp_path):
     told = architecture(tmp_path, more='steps = 9\ninput = 4\nprefix = "model_state.module"')
     model = frontends.load(CORPUS / "checkpoint.pt", None, None, told)
     assert model.steps == 9 and model.found[0]["weights"] == "rnn"
-    done = CliRunner().invoke(main, ["inspect", str(CORPUS / "checkpoint.pt"), "--steps", "7"])
+    command = ["inspect", str(CORPUS / "checkpoint.pt"), "--steps", "7", "--json", str(tmp_path / "r.json")]
+    done = CliRunner().invoke(main, command)
     assert done.exit_code == 0 and "model_state.module.fc" in done.stdout and "7 steps" in done.stdout
+    assert json.loads((tmp_path / "r.json").read_text())["found"][0]["layer"] == "lstm"
 
 
 def test_bfloat16():

@@ -226,7 +226,7 @@ def inspect(model, steps, shapes, architecture, json_file, compress_table) -> No
     """
     network = frontends.load(model, steps, shapes, architecture)
     say_found(network)
-    content = layer_table(network)
+    content = layer_table(network) | ({"found": network.found} if network.found else {})
     if compress_table:
         with progress("decomposing every matrix in every structure"):
             content["compress"] = savings(network)
