@@ -16,11 +16,11 @@ from hmdc.widths import narrow
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def integer(joint: tuple[str, ...]):
+def integer(joint: tuple[str, ...], slim: tuple[str, ...] = ("hidden",)):
     """An LSTM and its integer inputs; joint: one sum for x and h, whose scales are far apart."""
     network = frontends.load(EXAMPLES / "exercises_lstm.onnx", None, None)
     samples = data.load(EXAMPLES / "exercises_calibration.npz", network.inputs, set()).inputs
-    floats = narrow(lower(network, decompose(assign(network, (), {}), {}, {}), joint=joint), ("hidden",))
+    floats = narrow(lower(network, decompose(assign(network, (), {}), {}, {}), joint=joint), slim)
     inputs = data.to_integers(floats, samples)
     program = quantize(floats, scales(floats, observe(floats, inputs)))
     return program, {name: a[:3] for name, a in data.to_integers(program, samples).items()}
@@ -45,3 +45,10 @@ def test_both_products_of_a_gate_in_one_pass(isa):
     assert not any(v.buf.endswith(".sums") for c in fitted.calls("frame") for v in c.reads() + c.writes())
     for name, want in simulate(program, inputs).items():
         assert (simulate(fitted, inputs)[name] == want).all()
+
+
+def test_sums_of_16_bit_states_keep_their_grid():
+    """Sums of W x on the grid of those of 16-bit h would need more than 32 bits: they are requantized and added."""
+    program, _ = integer(joint=(), slim=())
+    products = [c for c in program.calls("frame") if isinstance(c, Matmul)]
+    assert any(c.add for c in products) and not any(c.start for c in products)

@@ -95,7 +95,8 @@ class Matmul(Kernel):
         if (wish := self._wish(q)) is not None:
             q.wishes.setdefault(self.x.buf, []).append(wish)
         if self.start is not None:
-            q.regrid(self.start, self._product(q).step)
+            fine = q[self.x].bits > 8  # sums of 16-bit x have no room for others on their grid
+            q.regrid(self.start, q[self.y].scale if fine else self._product(q).step)
         elif q[self.y].bits == 32 and self.q == 1:
             x = q[self.x]
             peak = ((1 << (x.bits - 1)) + np.abs(x.zero)) * x.scale
@@ -132,6 +133,8 @@ class Matmul(Kernel):
         return int(sums + (0 if c.bias is None else np.abs(c.bias).max())) << (self.gain + 2) <= INT32_MAX
 
     def quantize(self, q: Quantizer) -> list[Kernel]:
+        if self.start is not None and q[self.x].bits > 8:
+            return replace(self, start=None, add=self.start)._quantize(q)
         return self._with_gain(q)._quantize(q)
 
     def _quantize(self, q: Quantizer) -> list[Kernel]:
