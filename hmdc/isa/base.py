@@ -72,7 +72,7 @@ class Fitting:
                 return None
             if any(v.buf == y.buf for v in call.reads() + call.writes()):
                 late = any(v.buf in written for v in call.reads())
-                same = isinstance(call, kind) and call.y.reshape(y.size) == y.reshape(y.size)
+                same = isinstance(call, kind) and call.y.size == y.size and call.y.reshape(y.size) == y.reshape(y.size)
                 return self.emitted.pop(i) if same and not late else None
             written |= {v.buf for v in call.writes()}
         return None
