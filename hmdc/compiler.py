@@ -76,8 +76,10 @@ def compile(
     network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes, architecture)
     name = _name(name, network.path)
     samples = _calibration(network, precision, calibration)
-    given = recipe.trained(network) | (factor_file.read(factors) if factors else {})
-    assignments = recipe.assign(network, recipe.read(compress), given)
+    given = factor_file.read(factors) if factors else {}
+    recipes = recipe.read(compress)
+    given = recipe.trained(network, recipes, given) | given
+    assignments = recipe.assign(network, recipes, given)
     network, assignments = recipe.reorder(network, assignments, given)
     moments = second_moments(network, samples, recipe.needs_moments(assignments, bool(samples), given))
     maps = recipe.decompose(assignments, moments, given)

@@ -163,6 +163,19 @@ def assign(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]
     return out
 
 
+def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The factors that the network itself was trained with, by name, where neither recipes nor given ones say else."""
+    out = {}
+    for node in model.nodes:
+        taken = {m for r in recipes for m in _matched(r, node)}
+        taken |= {m for m in matrices(node) if any(k.startswith(f"{m}.") for k in given)}
+        for k, factor in node.factors.items():
+            matrix = k.partition(".")[0]
+            if not taken & {f"{node.name}.{matrix}", f"{node.name}.wu"}:
+                out[f"{node.name}.{k}"] = factor
+    return out
+
+
 def _given(layers: list[Node], given: dict[str, np.ndarray]) -> list[tuple[str, Node, str, bool]]:
     """(matrix, layer, structure, stacked) of every matrix that named factors describe."""
     if not given:
@@ -268,11 +281,6 @@ def describe(a: Assignment, m: LinearMap) -> str:
     if a.structure == "dense":
         return ""
     return STRUCTURES[a.structure].describe(m.maps[0]) + " per gate" if a.gates else STRUCTURES[a.structure].describe(m)
-
-
-def trained(model: Model) -> dict[str, np.ndarray]:
-    """The factors that the network itself was trained with, by name."""
-    return {f"{n.name}.{k}": w for n in model.nodes for k, w in n.factors.items()}
 
 
 def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=None) -> list[str]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import cffi
 import numpy as np
-from kernel_cases import CASES, SCALARS, Case
+from kernel_case import Case
+from kernel_cases import CASES, SCALARS
 
 from hmdc import kernels as K
 from hmdc.functions import Function

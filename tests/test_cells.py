@@ -13,7 +13,9 @@ from hmdc import HmdcError
 from hmdc.data import Data, to_integers
 from hmdc.frontends import load
 from hmdc.host import run_host
+from hmdc.model import Model, Node
 from hmdc.reference import evaluate
+from hmdc.rewrite import simplify
 from hmdc.simulate import simulate
 from hmdc.verify import real_outputs, verify
 
@@ -114,3 +116,87 @@ def test_refused(attrs, message, tmp_path, monkeypatch):
     onnx.save(corner("bad", check=False), tmp_path / "net.onnx")
     with pytest.raises(HmdcError, match=re.escape(message)):
         load(tmp_path / "net.onnx")
+
+
+# --- the cells that ONNX does not have
+
+GATED = {"zeta": 1.0, "nu": -1.0}
+FAST = {
+    "fastrnn": ("fastrnn", {"alpha": -1.0, "beta": 1.5}),
+    "fastrnn, relu": ("fastrnn", {"alpha": -2.0, "beta": 1.0, "activations": ("relu",)}),
+    "fastgrnn": ("fastgrnn", GATED),
+    "fastgrnn, hard": ("fastgrnn", {**GATED, "activations": ("hardsigmoid", "tanh"), "clip": 2.0}),
+    "fastgrnn, odd": ("fastgrnn", {**GATED, "activations": ("softsign", "softplus"), "reverse": True}),
+    "fastgrnn, odd candidate": ("fastgrnn", {**GATED, "activations": ("sigmoid", "leakyrelu(0.1)")}),
+}
+
+
+def fast(name: str, rank: int = 0) -> Model:
+    """One cell behind a normalization of its inputs.  rank: of its matrices, which come with their factors."""
+    op, attrs = FAST[name]
+    rng = np.random.default_rng(len(name))
+    draw = lambda *shape: rng.normal(size=shape) / np.sqrt(shape[-1])
+    n = 2 * HIDDEN
+    weights = {k: draw(n) for k in {"fastrnn": ("b",), "fastgrnn": ("bz", "bh")}[op]}
+    for k, columns in (("w", INPUTS), ("u", n)):
+        weights[k] = draw(n, columns)
+        if rank:
+            factors = left, right = draw(n, rank), draw(rank, columns)
+            weights |= {k: left @ right} | {f"{k}.lowrank.{i}": f for i, f in enumerate(factors)}
+    free = {"low": -np.inf, "high": np.inf}
+    scale = Node("affine", "scale", ("x",), ("v",), free, {"scale": rng.uniform(0.5, 2, INPUTS), "bias": draw(INPUTS)})
+    cell = Node(op, op, ("v", ""), ("y", "h"), {"hidden": n, "reverse": False, **attrs}, weights)
+    return simplify(Model({"x": (STEPS, 1, INPUTS)}, [scale, cell], ["y"], path="net"))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("name", ["fastrnn", "fastgrnn"])
+def test_fast_cells_are_those_of_the_paper(name):
+    """arXiv 1901.02358, written down once more."""
+    model = fast(name)
+    (cell,) = model.nodes  # the normalization became part of it
+    a, w = cell.attrs, cell.weights
+    x = np.random.default_rng(0).normal(size=(3, *model.inputs["x"]))
+    h = np.zeros((3, a["hidden"]))
+    for t in range(STEPS):
+        z = x[:, t, 0] @ w["w"].T + h @ w["u"].T + w["bw"]
+        if name == "fastrnn":
+            h = sigmoid(a["alpha"]) * np.tanh(z + w["b"]) + sigmoid(a["beta"]) * h
+        else:
+            g, n = sigmoid(z + w["bz"]), np.tanh(z + w["bh"])
+            h = (sigmoid(a["zeta"]) * (1 - g) + sigmoid(a["nu"])) * n + g * h
+        assert np.allclose(evaluate(model, {"x": x})["y"][:, t, 0, 0], h, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision, most", [("float32", 1e-6), ("int16", 0.02), ("int8", 0.04)])
+@pytest.mark.parametrize("name", FAST)
+def test_fast_cells_in_c(name, precision, most, tmp_path):
+    model = fast(name)
+    data = {"x": np.random.default_rng(1).normal(size=(24, *model.inputs["x"]))}
+    np.savez(tmp_path / "data.npz", **data)
+    build = hmdc.compile(model, tmp_path / "out", precision=precision, calibration=tmp_path / "data.npz")
+    done = verify(build, Data({"x": data["x"][:4]}, None))
+    assert done.differences == []
+    want = evaluate(model, data)["y"]
+    assert done.figures["rms_error"] <= most * np.sqrt(np.mean(want**2))
+
+
+def test_factors_that_come_with_the_model_are_kept(tmp_path):
+    model = fast("fastgrnn", rank=3)
+    data = {"x": np.random.default_rng(1).normal(size=(24, *model.inputs["x"]))}
+    np.savez(tmp_path / "data.npz", **data)
+    make = lambda *recipes: hmdc.compile(
+        model, tmp_path / "out", precision="float32", calibration=tmp_path / "data.npz", compress=recipes
+    )
+    build = make()
+    assert build.report["layers"][0]["structure"] == "lowrank"
+    stored = [a for call in build.program.calls() for a in call.weights()]
+    factors = [a for k, a in model.nodes[0].weights.items() if ".lowrank." in k]
+    assert all(any(f.shape == a.shape and (f == a).all() for a in stored) for f in factors)
+    assert verify(hmdc.load(build.path), Data({"x": data["x"][:4]}, None)).differences == []
+    structures = lambda build: [m["structure"] for m in build.report["layers"][0]["matrices"]]
+    assert structures(make("*.w=dense")) == ["dense", "lowrank"]  # a recipe says else
+    assert structures(make("kronecker(ratio=2)")) == ["kronecker"]

@@ -24,7 +24,12 @@ KINDS = {
     "gru0": {"linear_before_reset": False},
     "gru1": {"linear_before_reset": True},
     "rnn": {"activation": "tanh"},
+    "lstm_coupled": {},
+    "fastrnn": {"alpha": -0.5, "beta": 1.5},
+    "fastgrnn": {"zeta": 1.0, "nu": -2.0},
 }
+BIASES = {"fastrnn": ("b",), "fastgrnn": ("bz", "bh")}
+ALWAYS = 4  # kinds that meet every structure in every size; each structure meets one of the others
 SIZES = ((7, 13, 5), (12, 24, 3), (5, 29, 4))  # inputs, hidden units, steps: primes and smooth numbers
 SEED = 7
 TARGET = {t.board: t.name for t in reversed(TARGETS.values()) if t.board}
@@ -36,7 +41,8 @@ def network(kind: str, n_in: int, n: int, steps: int) -> Model:
     op = kind.rstrip("01")
     gates = len(CELLS[op].gates)
     draw = lambda *shape: rng.normal(size=shape) / np.sqrt(shape[-1])
-    weights = {"w": draw(gates * n, n_in), "u": draw(gates * n, n), "bw": draw(gates * n), "bu": draw(gates * n)}
+    weights = {"w": draw(gates * n, n_in), "u": draw(gates * n, n)}
+    weights |= {k: draw(gates * n) for k in BIASES.get(op, ("bw", "bu"))}
     outputs = ("", "h", "c")[: 1 + len(CELLS[op].states)]
     cell = Node(
         op,
@@ -84,9 +90,18 @@ def decomposed(structure: str, kind: str, size: tuple[int, int, int], form: str)
     return model, assigned, recipe.decompose(assigned, {})
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("structure", [s for s in STRUCTURES if s != "dense"])
+def test_every_cell_has_a_kind():
+    assert {kind.rstrip("01") for kind in KINDS} == set(CELLS)
+
+
+def cases() -> list[tuple]:
+    usual, others = list(KINDS)[:ALWAYS], list(KINDS)[ALWAYS:]
+    structures = [s for s in STRUCTURES if s != "dense"]
+    turns = [(s, others[i % len(others)], SIZES[2 - i // len(others) % 2]) for i, s in enumerate(structures)]
+    return [(s, kind, size) for s in structures for kind in usual for size in SIZES] + turns
+
+
+@pytest.mark.parametrize("structure, kind, size", cases(), ids=str)
 def test_every_precision_of(structure, kind, size, tmp_path):
     """Float program == reference on the dense matrix; C == simulator, for the first size on a board too.
 

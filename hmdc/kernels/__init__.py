@@ -5,6 +5,7 @@ from .add import Add
 from .base import Kernel, Quantizer
 from .block_spmv import BlockSpmv
 from .copy import Copy
+from .fastgrnn_update import FastgrnnUpdate
 from .gate import Gate
 from .gru_update import GruUpdate
 from .load import Load
@@ -24,8 +25,8 @@ from .swap import Swap
 from .table import Table
 
 KERNELS: tuple[type[Kernel], ...] = (
-    Accumulate, Add, BlockSpmv, Copy, Gate, GruUpdate, Load, Lookup, LstmUpdate, Matmul, Mul, Pool, Rank1, Rescale,
-    Scale, Settle, Shift, Softmax, Spmv, Swap, Table,
+    Accumulate, Add, BlockSpmv, Copy, FastgrnnUpdate, Gate, GruUpdate, Load, Lookup, LstmUpdate, Matmul, Mul, Pool,
+    Rank1, Rescale, Scale, Settle, Shift, Softmax, Spmv, Swap, Table,
 )  # fmt: skip
 
 __all__ = [k.__name__ for k in KERNELS] + ["KERNELS", "Kernel", "Quantizer"]
