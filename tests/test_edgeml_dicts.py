@@ -9,7 +9,6 @@ from hmdc import frontends, reference, verify
 from hmdc.data import Data
 from hmdc.errors import HmdcError
 
-pytest.importorskip("hmdc.cells.fast")
 STEPS = 9
 
 
