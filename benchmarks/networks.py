@@ -34,8 +34,21 @@ def recurrent(cell: str, inputs: int, hidden: int, seed: int = 0) -> tuple[onnx.
     return model, rng.normal(size=(SAMPLES, STEPS, 1, inputs)).astype(np.float32)
 
 
+def fastgrnn(inputs: int, hidden: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """A state dict of a dense FastGRNN with EdgeML's names."""
+    rng, bound = np.random.default_rng(seed), 1 / np.sqrt(hidden)
+    shapes = {"W": (hidden, inputs), "U": (hidden, hidden), "bias_gate": (1, hidden), "bias_update": (1, hidden)}
+    weights = {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
+    return weights | {"zeta": np.float32([[1.0]]), "nu": np.float32([[-4.0]])}
+
+
 def save(folder: Path, cell: str, inputs: int, hidden: int, seed: int = 0) -> tuple[Path, Path]:
-    """Writes the network and its calibration data; returns both paths."""
+    """Writes the network and its calibration data; returns both paths.  cell: as in `recurrent`, or fastgrnn."""
+    if cell == "fastgrnn":
+        paths = folder / f"{cell}_{inputs}_{hidden}_weights.npz", folder / f"{cell}_{inputs}_{hidden}.npz"
+        np.savez(paths[0], **fastgrnn(inputs, hidden, seed))
+        np.savez(paths[1], x=np.random.default_rng(seed).normal(size=(SAMPLES, STEPS, inputs)).astype(np.float32))
+        return paths
     model, samples = recurrent(cell, inputs, hidden, seed)
     paths = folder / f"{cell}_{inputs}_{hidden}.onnx", folder / f"{cell}_{inputs}_{hidden}.npz"
     onnx.save(model, paths[0])

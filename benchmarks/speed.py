@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 M4 = "mps2-an386"
 SHAPES = ((10, 118), (77, 179), (28, 40), (64, 128))
 LSTM_BARS = {"microbit": 0.55, "mps2-an385": 0.56, M4: 0.43, "mps2-an500": 0.43, "mps2-an505": 0.43, "mps3-an547": 0.30}
-GRU_BAR = 0.52
+GRU_BAR, FASTGRNN_BAR = 0.52, 0.40
 MNIST_BARS = {"microbit": 0.60, M4: 0.35, "mps3-an547": 0.35}
 MNIST_CODE = 6 * 1024
 HMD, KRONECKER = "hmd(ratio=2)", "kronecker(left=(59, 8))"
@@ -101,8 +101,10 @@ class Lab:
         if key not in self.builds:
             out = self.folder / f"build{len(self.builds)}"
             self.builds[key] = compiler.compile(
-                network.model, out, name="net", calibration=network.calibration, compress=[compress] if compress else []
-            )
+                network.model, out, name="net", calibration=network.calibration,
+                compress=[compress] if compress else [],
+                steps=networks.STEPS if network.model.suffix == ".npz" else None,
+            )  # fmt: skip
         return self.builds[key]
 
     def measure(self, network: Network, board: str, compress: str = "") -> dict:
@@ -140,7 +142,8 @@ class Lab:
 def cases(lab: Lab, peers: dict) -> Iterator[Case]:
     yield from step_cases(lab, peers, "lstm", "lstm", "cmsis_nn", LSTM_BARS)
     yield from step_cases(lab, peers, "gru", "gru", "nnom_gru", {M4: GRU_BAR})
-    for peer in ("nnom_lstm", "onnx2c", "edgeml"):
+    yield from step_cases(lab, peers, "others", "fastgrnn", "edgeml", {M4: FASTGRNN_BAR})
+    for peer in ("nnom_lstm", "onnx2c"):
         yield from step_cases(lab, peers, "others", "lstm", peer, {M4: 1.0})
     if network := lab.mnist():
         yield from mnist_cases(lab, peers["tflm"], network)
