@@ -6,6 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,8 +17,6 @@ import hmdc
 from hmdc import frontends, reference, verify
 from hmdc.cli import main
 from hmdc.data import Data
-
-h5py = pytest.importorskip("h5py")
 
 CORPUS = Path(__file__).parent / "corpus" / "dicts"
 EXPECTED = np.load(CORPUS / "keras.npz")

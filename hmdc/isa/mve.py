@@ -10,6 +10,7 @@ from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul, Spmv, Swap
 from ..kernels.spmv import product_fields
 from ..program import Env, View
 from .base import Fitting, Isa, become
+from .grouped import alone, plain_sums, whole_range
 
 QUAD = 4
 VECTOR = 16  # bytes
@@ -108,10 +109,10 @@ def transposed(f: Fitting, call: Matmul) -> View:
 
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     x_bits = f.bits(call.x)
-    if x_bits == 8 and call.add is None and call.p == call.q == 1 and call.zero == 0:
-        if f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
+    if x_bits == 8 and alone(call):
+        if whole_range(f, call):
             return [become(MatmulGates, call)]
-        if f.bits(call.y) == 32 and call.never_saturates() and call.start is None:
+        if plain_sums(f, call):
             return [become(MatmulSums, call)]
     kind = MatmulQuads if x_bits == 8 else MatmulQuads16
     return [become(kind, call, x=transposed(f, call))]

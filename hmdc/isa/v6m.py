@@ -13,7 +13,8 @@ from ..intmath import Requant
 from ..kernels import GruUpdate, Kernel, LstmUpdate, Matmul
 from ..program import Env, View
 from .base import Fitting, Isa, become
-from .v7m import Gates, General, Grouped, Sums, flat, grouped, wrap
+from .grouped import Gates, General, Grouped, Sums, flat, grouped
+from .v7m import wrap
 
 FEW = 4  # fewer rows take less time one by one
 MOST = 30  # bits of |v| that is scaled; shifted to the right by no more, its rounding does not leave int32 either
@@ -99,7 +100,7 @@ def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
         and f.bits(call.y) < 32
     ):
         return [*matmul(f, part(call, 0, whole)), part(call, whole, rows)]
-    return grouped(f, call, words, (MatmulWords, MatmulSums, MatmulGates))
+    return grouped(f, call, words(f, call), (MatmulWords, MatmulSums, MatmulGates))
 
 
 def part(call: Matmul, first: int, last: int) -> Matmul:

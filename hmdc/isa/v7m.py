@@ -9,15 +9,14 @@ constant of x takes the 128 away and makes the lower half nonnegative, so that t
 of columns.  It is exact where |w| <= 127, as then 2 * 127 * 128 < 2^15.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..intmath import limits
 from ..kernels import Kernel, Matmul
 from ..program import Env, View
-from .base import Fitting, Isa, become, up
+from .base import Fitting, Isa, up
+from .grouped import Gates, General, Grouped, Sums, grouped
 
 ORDER = (0, 2, 1, 3)  # column -> its byte in a word, and the other way round
 MOST_COLUMNS = 4096  # the loop counts 16 columns at a time in 8 bits
@@ -53,83 +52,6 @@ class Cross(Kernel):
 
     def fields(self) -> dict:
         return {"p": self.p, "columns": self.columns, "q": self.q}
-
-
-class Grouped(Matmul):
-    """A product that takes GROUP rows in a pass and reads x as its instruction set prepares it."""
-
-    GROUP = 0
-    TYPES = ("y",)
-
-    def gains(self) -> np.ndarray:
-        return np.ones(1, int)  # the operand has them
-
-    def weights_in_groups(self) -> np.ndarray:
-        """[groups, the weights of one]"""
-        raise NotImplementedError
-
-    def starts(self, multiple: int = 1) -> np.ndarray:
-        """Biases by row, [rows] or [p, q, rows]; rows filled up to a multiple."""
-        bias = np.zeros(len(self.w)) if self.bias is None else self.bias
-        bias = bias if bias.ndim == 1 else bias.swapaxes(1, 2)
-        return np.pad(bias, [(0, 0)] * (bias.ndim - 1) + [(0, -bias.shape[-1] % multiple)]).astype(np.int32)
-
-    def multipliers(self) -> np.ndarray:
-        """[groups, GROUP]"""
-        mult = np.broadcast_to(self.rq.mult, (len(self.w),))
-        return np.pad(mult, (0, -len(mult) % self.GROUP)).astype(np.int32).reshape(-1, self.GROUP)
-
-
-class General(Grouped):
-    """Any y."""
-
-    def fields(self) -> dict:
-        rows, columns = self.w.shape
-        mult = self.rq.mult.astype(np.int32)
-        return {"weights": self.weights_in_groups().ravel(), "bias": self.starts(self.GROUP).ravel(), "mult": mult,
-                "mult_step": int(mult.size > 1), "shift": self.rq.shift,
-                "bias_each": int(self.bias is not None and self.bias.ndim > 1),
-                "p": self.p, "q": self.q, "rows": rows, "columns": columns,
-                "zero": self.zero, "lo": self.lo, "hi": self.hi}  # fmt: skip
-
-
-class Sums(General):
-    """One vector to partial sums that do not saturate: Gates can take them over."""
-
-
-@dataclass(frozen=True)
-class Gates(Grouped):
-    """One vector, or two, to the whole range of int16, no left shift.
-
-    With h: `first` is the product of x whose sums this one, the product of h, goes on from.
-    """
-
-    h: View | None = None
-    first: Sums | None = None
-
-    FILE = "matmul_gates"
-    READS = ("x", "h", "start")
-    TYPES = ()
-
-    def run(self, env: Env) -> None:
-        if self.first is None:
-            return super().run(env)
-        self.first.run(env)
-        become(type(self), self, x=self.h, h=None, first=None, start=self.first.y).run(env)
-
-    def macs(self) -> int:
-        return super().macs() + (self.first.macs() if self.first else 0)
-
-    def weights(self) -> list[np.ndarray]:
-        return super().weights() + (self.first.weights() if self.first else [])
-
-    def fields(self) -> dict:
-        calls = [self] if self.first is None else [self.first, self]
-        own = {"weights": np.hstack([c.weights_in_groups() for c in calls]).ravel(),
-               "bias": None if self.first is None and self.start else calls[0].starts(),
-               "mult": np.hstack([c.multipliers() for c in calls]).ravel()}  # fmt: skip
-        return own | {"x_shift": calls[0].rq.shift, "rows": len(self.w), "columns": calls[0].w.shape[1],
-                      "h_columns": 0 if self.first is None else self.w.shape[1]}  # fmt: skip
 
 
 class Crossed(Grouped):
@@ -177,32 +99,12 @@ def crossed(f: Fitting, call: Matmul) -> View:
     return f.operand(call.x, f"cross {call.p} {call.q}", make)
 
 
-def flat(v: View) -> View:
-    return v.reshape(v.size)
-
-
-def grouped(
-    f: Fitting, call: Matmul, prepared: Callable[[Fitting, Matmul], View], kinds: tuple[type[Grouped], ...]
-) -> list[Kernel]:
-    """kinds: for any y, for partial sums, for gates."""
-    x, (general, sums, gates) = prepared(f, call), kinds
-    vector = call.add is None and call.p == call.q == 1 and call.zero == 0
-    if vector and f.bits(call.y) == 16 and call.rq.shift == 0 and (call.lo, call.hi) == limits(16):
-        first = f.take(sums, flat(call.start)) if call.start else None
-        if first is None:
-            return [become(gates, call, x=x)]
-        return [become(gates, call, x=first.x, h=x, first=first, start=None)]
-    if vector and f.bits(call.y) == 32 and call.start is None and call.never_saturates():
-        return [become(sums, call, x=x, y=flat(call.y))]
-    return [become(general, call, x=x)]
-
-
 def matmul(f: Fitting, call: Matmul) -> list[Kernel] | None:
     if len(call.w) == 1:
         return None  # the portable C takes less time than a group
     if f.bits(call.x) != 8 or call.w.min(initial=0) < -127 or call.w.shape[1] > MOST_COLUMNS:
         return None
-    return grouped(f, call, crossed, (MatmulCross, MatmulSums, MatmulGates))
+    return grouped(f, call, crossed(f, call), (MatmulCross, MatmulSums, MatmulGates))
 
 
 V7M = Isa("v7m", "Armv7-M", "cross multiplication", "defined(__ARM_ARCH_7M__)", {Matmul: matmul})
