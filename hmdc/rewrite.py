@@ -60,6 +60,21 @@ def drop_dead(model: Model) -> Model:
     return replace(model, nodes=live[::-1])
 
 
+def in_order(nodes: list[Node], inputs) -> list[Node]:
+    """Every node behind those that it reads, otherwise in the order given."""
+    ready, out, todo = {*inputs, ""}, [], nodes
+    while todo:
+        later = []
+        for n in todo:
+            (out if ready.issuperset(n.inputs) else later).append(n)
+            if out and out[-1] is n:
+                ready |= {*n.outputs}
+        if len(later) == len(todo):
+            return nodes  # a cycle, which computes nothing
+        todo = later
+    return out
+
+
 def _check_finite(model: Model) -> None:
     for n in model.nodes:
         for name, w in n.weights.items():

@@ -146,3 +146,103 @@ def loop_of_another_cell(net):
     inputs = [net.constant(6, np.int64).name, "", net.input("h0_in", 1, 5).name]
     net.nodes.append(helper.make_node("Loop", inputs, ["last", "rows"], body=body(net, "Softmax", 5, False)))
     net.output(Value("rows", (6, 1, 5)), "y")
+
+
+def product(net: Net, v: Value, factors: list[Value]) -> Value:
+    for m in factors:
+        v = net.fresh("MatMul", [v, m], 1, m.shape[1])
+    return v
+
+
+def matrices(net: Net, *sizes: int) -> list[Value]:
+    """A matrix, or the factors of one of a low rank."""
+    return [net.normal(a, b, spread=0.5) for a, b in zip(sizes, sizes[1:])]
+
+
+def fastgrnn(net: Net, xs: list[Value], h: Value, w: list[Value], u: list[Value]) -> list[Value]:
+    """EdgeML's FastGRNN; sigmoid(zeta) and sigmoid(nu) are constants."""
+    n, (zeta, nu, one) = h.shape[-1], (net.constant(v) for v in ([[0.73]], [[0.02]], 1.0))
+    biases, hs = [net.normal(1, n) for _ in range(2)], []
+    for x in xs:
+        sums = op(net, "Add", product(net, x, w), product(net, h, u))
+        z, c = (op(net, kind, op(net, "Add", sums, b)) for kind, b in zip(("Sigmoid", "Tanh"), biases))
+        rest = op(net, "Sub", Value(one.name, z.shape), z)
+        fresh = op(net, "Add", op(net, "Mul", Value(zeta.name, z.shape), rest), nu)
+        h = op(net, "Add", op(net, "Mul", z, h), op(net, "Mul", fresh, c))
+        hs.append(h)
+    return hs
+
+
+@form(cells=("fastgrnn",))
+def fastgrnn_low_rank(net):
+    """From zeros, with W and U of ranks 3 and 2; every state."""
+    xs, zeros = steps(net, net.input("x", 6, 1, 8)), net.constant(np.zeros((1, 8)))
+    net.output(stack(net, fastgrnn(net, xs, zeros, matrices(net, 8, 3, 8), matrices(net, 8, 2, 8))), "y")
+
+
+@form(cells=("fastgrnn",))
+def front_in_the_steps(net):
+    """Each x passes a dense layer with ReLU and one with tanh inside the loop; the state before it is an output too."""
+    m, first, xs = matrices(net, 4, 7, 5), net.normal(1, 6), []
+    for x in steps(net, net.input("x", 6, 1, 4)):
+        x = op(net, "Relu", product(net, x, m[:1]))
+        xs.append(op(net, "Tanh", product(net, x, m[1:])))
+    hs = fastgrnn(net, xs, first, matrices(net, 5, 6), matrices(net, 6, 6))
+    net.output(stack(net, [first, *hs]), "y")
+
+
+@form(cells=("fastrnn",))
+def fastrnn_constant_state(net):
+    """EdgeML's FastRNN from a state that is no zero, backward in time; the newest h."""
+    alpha, beta, b = net.constant([[0.1]]), net.constant([[0.88]]), net.normal(1, 5)
+    h, w, u = net.normal(1, 5), matrices(net, 4, 5), matrices(net, 5, 5)
+    for x in steps(net, net.input("x", 7, 1, 4))[::-1]:
+        sums = op(net, "Add", product(net, x, w), product(net, h, u))
+        fresh = op(net, "Mul", op(net, "Tanh", op(net, "Add", sums, b)), alpha)
+        h = op(net, "Add", fresh, op(net, "Mul", h, beta))
+    net.output(h, "y")
+
+
+@form(cells=("gru",))
+def gru_constant_state(net):
+    """nn.GRUCell from a state that is no zero."""
+    of_x, of_h = gemms(net, 5, 3, 4)
+    h = net.normal(1, 5)
+    for x in steps(net, net.input("x", 6, 1, 4)):
+        xr, xz, xn = split(net, of_x(x), 5)
+        hr, hz, hn = split(net, of_h(h), 5)
+        r, z = (op(net, "Sigmoid", op(net, "Add", a, b)) for a, b in ((xr, hr), (xz, hz)))
+        n = op(net, "Tanh", op(net, "Add", xn, op(net, "Mul", r, hn)))
+        h = op(net, "Add", n, op(net, "Mul", z, op(net, "Sub", h, n)))
+    net.output(h, "y")
+
+
+@form(cells=("lstm",))
+def lstm_joined_constant_state(net):
+    """One product of [x, h], whose first h is a constant that is joined to the data."""
+    w, b, h, c = net.normal(7, 16, spread=0.5), net.normal(16), net.normal(1, 4), net.normal(1, 4)
+    for x in steps(net, net.input("x", 6, 1, 3)):
+        z = net.fresh("Gemm", [net.fresh("Concat", [x, h], 1, 7, axis=1), w, b], 1, 16)
+        i, j, f, o = (op(net, k, v) for k, v in zip(("Sigmoid", "Tanh", "Sigmoid", "Sigmoid"), split(net, z, 4)))
+        c = op(net, "Add", op(net, "Mul", c, f), op(net, "Mul", i, j))
+        h = op(net, "Mul", op(net, "Tanh", c), o)
+    net.output(h, "y")
+
+
+@form(cells=())
+def first_step_of_its_own(net):
+    """No state before the first step makes a cell of it."""
+    h, w, u = None, matrices(net, 4, 5), matrices(net, 5, 5)
+    for x in steps(net, net.input("x", 6, 1, 4)):
+        sums = product(net, x, w)
+        h = op(net, "Relu", sums) if h is None else op(net, "Tanh", op(net, "Add", sums, product(net, h, u)))
+    net.output(h, "y")
+
+
+@form()
+def constants_between_data(net):
+    """Concat of data and constants in any order, and of zeros alone."""
+    x, zeros = net.input("x", 3, 2), net.constant(np.zeros((3, 2)))
+    a, b = net.normal(3, 1), net.normal(3, 2)
+    y = net.fresh("Concat", [a, x, x, b, zeros, x, a], 3, 12, axis=1)
+    net.output(net.fresh("Concat", [zeros, y], 3, 14, axis=1), "y")

@@ -59,6 +59,20 @@ def test_steps_become_layers(name, tmp_path):
     assert not FORMS[name].cells or len(model.nodes) < 20
 
 
+def test_factors_of_steps_are_kept(tmp_path):
+    """Ranks 3 and 2 of 8 by 8; the matrices of the C are the factors."""
+    build, *_ = compiled("fastgrnn_low_rank", tmp_path, "int8")
+    (cell,) = (n for n in build.model.nodes if n.op == "fastgrnn")
+    assert {k: w.shape for k, w in cell.factors.items()} == {
+        "w.lowrank.0": (8, 3), "w.lowrank.1": (3, 8), "u.lowrank.0": (8, 2), "u.lowrank.1": (2, 8),
+    }  # fmt: skip
+    for k in "wu":
+        product = cell.weights[f"{k}.lowrank.0"] @ cell.weights[f"{k}.lowrank.1"]
+        np.testing.assert_allclose(product, cell.weights[k], atol=1e-12)
+    assert [row["structure"] for row in build.report["layers"]] == ["lowrank"]
+    assert build.program.entries == ("step", "run")
+
+
 @pytest.mark.parametrize("name", ["dynamic", "embedding", "gru_cells", "loop_of_cells", "qdq", "scan_backwards"])
 def test_damaged_form(name, tmp_path):
     """Flipped bits: read, or one line; no traceback, and no loop without end."""

@@ -11,15 +11,19 @@ from math import prod
 
 import numpy as np
 
+from ..cells import CELLS
 from ..layers import OPS
 from ..model import Model, Node
 from ..reference import evaluate, shapes
-from ..rewrite import drop_dead
+from ..rewrite import drop_dead, in_order
 from .fit import Step, cells
+from .initial import initial_states
+from .lift import lift
 
-AFFINE = ("dense", "affine", "reshape", "transpose")
+AFFINE = ("dense", "affine", "reshape", "transpose", "pad")
 ARRANGE = ("reshape", "concat")
 TOLERANCE = 1e-5
+SAMPLES = 8
 
 
 def roll_up(model: Model) -> Model:
@@ -27,21 +31,31 @@ def roll_up(model: Model) -> Model:
     while len({id(n) for c in _chains(model) for n in c}) > 2:
         model = drop_dead(model)
         model.shapes = shapes(model)
-        rolled = next((m for c in _chains(model) for m in _candidates(model, c) if _same(model, m)), None)
+        rolled = _rolled_once(model) or _rolled_once(lift(model))
         if rolled is None:
             break
         model = rolled
     return model
 
 
+def _rolled_once(model: Model) -> Model | None:
+    model.shapes = model.shapes or shapes(model)
+    return next((m for c in _chains(model) for m in _candidates(model, c) if _same(model, m)), None)
+
+
 def _same(old: Model, new: Model) -> bool:
     """Whether both compute the same outputs of random inputs."""
-    rng = np.random.default_rng(0)
-    inputs = {v: rng.integers(0, old.tokens[v], (3, *s)) if v in old.tokens else rng.normal(size=(3, *s))
-              for v, s in old.inputs.items()}  # fmt: skip
+    inputs = _random(old, 0)
     want, got = evaluate(old, inputs), evaluate(new, inputs)
     close = lambda a, b: a.shape == b.shape and np.abs(a - b).max() <= TOLERANCE * max(1.0, np.abs(a).max())
     return all(close(want[v], got[v]) for v in old.outputs)
+
+
+def _random(model: Model, seed: int) -> dict[str, np.ndarray]:
+    """Some samples of every input."""
+    rng = np.random.default_rng(seed)
+    return {v: rng.integers(0, model.tokens[v], (SAMPLES, *s)) if v in model.tokens else rng.normal(size=(SAMPLES, *s))
+            for v, s in model.inputs.items()}  # fmt: skip
 
 
 def _chains(model: Model) -> list[list[Node]]:
@@ -49,7 +63,7 @@ def _chains(model: Model) -> list[list[Node]]:
     for n in model.nodes:
         if n.op == "dense":
             groups.setdefault((n.weights["w"].shape, n.weights["w"].tobytes()), []).append(n)
-    chains = [g for g in groups.values() if len(g) > 2]
+    chains = [g for group in groups.values() for g in (group, group[1:]) if len(g) > 2]  # the first may be folded
     return [g for g in chains if _in_a_row(g, _levels(model, g))]
 
 
@@ -94,13 +108,18 @@ def _candidates(model: Model, chain: list[Node]) -> Iterator[Model]:
         or len(steps.states) > 2
     ):
         return
-    folded = len(chain) == total - 1  # of a first step from zeros, U h is a constant
+    folded = len(chain) == total - 1  # of a first step from a constant state, U h is a constant
     if starts != [*range(total)][::stride][folded:]:
         return
     outside = _affine(model, source, [*steps.outside], total, size, starts[1])
     step = Step(model, steps.template, steps.states, outside, size, n)
     for op, attrs, weights in cells(step):
         node = Node(op, op, (), (), {"hidden": n, "reverse": stride < 0} | attrs, weights, chain[0].source)
+        if folded:
+            values = evaluate(model, _random(model, 1))  # others than those that prove the result
+            x = values[source].reshape(SAMPLES, total, size)[:, starts[0] - stride]
+            first = (values[steps.maps[0][v]].reshape(SAMPLES, n) for v in steps.states)
+            weights |= initial_states(node, x, dict(zip(CELLS[op].states, first)))
         yield _rolled(model, steps, node, source, (total, size, starts, folded))
 
 
@@ -111,10 +130,11 @@ def _steps(model: Model, chain: list[Node]) -> Steps | None:
         if needed & {*n.outputs} and level[n.outputs[0]] == 1:
             template.insert(0, n)
             needed |= {*n.inputs}
-    while True:  # what only arranges a state belongs to the step that reads it
+    while True:  # what only arranges a state, or takes a share of it, belongs to the step that reads it
         made = {v for n in template for v in n.outputs}
         read = list(dict.fromkeys(v for n in template for v in n.inputs if v not in made))
-        moved = [producers[v] for v in read if level[v] == 0 and v in producers and producers[v].op in ARRANGE]
+        before = [producers[v] for v in read if level[v] == 0 and v in producers]
+        moved = [n for n in before if n.op in ARRANGE or n.op == "affine" and n.inputs[0] in read]
         if not moved:
             break
         template[:0] = moved
@@ -262,7 +282,7 @@ def _rolled(model: Model, steps: Steps, node: Node, source: str, time: tuple) ->
     rest = [m for m in model.nodes if not at.keys() & {*m.outputs}]
     order = [v for v, _ in sorted(((v, t) for v, t in list(at.items())[:total]), key=lambda p: p[1])]
     rest = [_whole(model, m, order, y) for m in rest]
-    return drop_dead(replace(model, nodes=_sorted([*new, *rest], model.inputs), shapes={}))
+    return drop_dead(replace(model, nodes=in_order([*new, *rest], model.inputs), shapes={}))
 
 
 def _whole(model: Model, node: Node, order: list[str], y: str) -> Node:
@@ -280,18 +300,3 @@ def _whole(model: Model, node: Node, order: list[str], y: str) -> Node:
     if prod(shape[: node.attrs["axis"]]) != 1:
         return node
     return replace(node, op="reshape", name="reshape", inputs=(y,), attrs={"shape": shape})
-
-
-def _sorted(nodes: list[Node], inputs) -> list[Node]:
-    """Every node behind those that it reads, otherwise in the order given."""
-    ready, out, todo = {*inputs, ""}, [], nodes
-    while todo:
-        later = []
-        for n in todo:
-            (out if ready.issuperset(n.inputs) else later).append(n)
-            if out and out[-1] is n:
-                ready |= {*n.outputs}
-        if len(later) == len(todo):
-            return nodes  # a cycle: the numeric check refuses it
-        todo = later
-    return out

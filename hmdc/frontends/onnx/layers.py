@@ -105,8 +105,50 @@ def _concat(g, node):
     if len(node.input) == 1:
         return g.reshape(node, node.input[0], node.output[0])
     if any(g.constant(v) is not None for v in node.input):
-        raise refuse(node, "joins data with a constant", "fold the constant into the layer that follows")
+        return _concat_constants(g, node, axis)
     g.add("concat", "concat", node.input, node.output, node, axis=axis)
+
+
+def _concat_constants(g, node, axis):
+    """The data with zeros where the constants belong, which are then added."""
+    runs, offsets, lead = [], [], 0  # runs: data side by side, zeros before them, zeros behind them
+    for v in node.input:
+        n, constant = g.shape(v)[axis], g.constant(v)
+        offsets.append(np.zeros(g.shape(v)) if constant is None else g.floats(node, v))
+        if constant is None and runs and not runs[-1][2]:
+            runs[-1][0].append(v)
+        elif constant is None:
+            runs.append([[v], 0 if runs else lead, 0])
+        elif runs:
+            runs[-1][2] += n
+        else:
+            lead += n
+    y = _joined(g, node, axis, [_padded(g, node, axis, _joined(g, node, axis, v), *zeros) for v, *zeros in runs])
+    offset = np.concatenate(offsets, axis)
+    if offset.any():
+        g.affine(node, y, node.output[0], 1.0, offset)
+    else:
+        g.reshape(node, y, node.output[0])
+
+
+def _joined(g, node, axis, values):
+    if len(values) == 1:
+        return values[0]
+    shape = list(g.shape(values[0]))
+    shape[axis] = sum(g.shape(v)[axis] for v in values)
+    g.add("concat", "concat", values, [y := g.fresh(tuple(shape))], node, axis=axis)
+    return y
+
+
+def _padded(g, node, axis, x, before, after):
+    if before == after == 0:
+        return x
+    shape = list(g.shape(x))
+    shape[axis] += before + after
+    zeros = [tuple(n if a == axis else 0 for a in range(len(shape))) for n in (before, after)]
+    attrs = {"mode": "constant", "value": 0.0, "before": zeros[0], "after": zeros[1]}
+    g.add("pad", "pad", [x], [y := g.fresh(tuple(shape))], node, **attrs)
+    return y
 
 
 def _dense(g, node, x, y, w, bias, axis):
