@@ -42,7 +42,8 @@ def bench_board(name: str, program: Program, source: Path, breakdown: bool = Fal
     machine = board(name)
     with tempfile.TemporaryDirectory(prefix="hmdc-bench-") as scratch:
         folder = Path(scratch)
-        measured = program.period if program.period > 1 else min(program.steps, MEASURED_STEPS)
+        first, _ = program.written
+        measured = first if first > 1 else min(program.steps, MEASURED_STEPS)
         main = main_source("bench.c.j2", program, source.stem, measured_steps=measured)
         elf = build_firmware(machine, program, source, main, folder)
         done = execute(machine, elf, folder, histogram=True, timeout=TIMEOUT)

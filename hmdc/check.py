@@ -8,10 +8,12 @@ def check(program: Program) -> Program:
     """Return the program unchanged; raise AssertionError unless every call may run."""
     names = [c.name for c in program.calls()]
     assert len(names) == len(set(names)), "two calls share a name"
+    stages = [*program.frames, "tail"]
     for function, blocks in program.functions.items():
         written = {b.name for b in program.buffers.values() if b.role in ("input", "state")}
-        if function == "tail":
-            written |= {v.buf for c in program.calls("frame") for v in c.writes()}
+        if function in stages:
+            before = stages[: stages.index(function)]
+            written |= {v.buf for c in (program.calls(*before) if before else ()) for v in c.writes()}
         for block in blocks:
             for call, *repeats in block.walk():
                 for v in call.reads() + call.writes():

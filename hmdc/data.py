@@ -3,7 +3,6 @@
 import io
 import zipfile
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
@@ -139,20 +138,19 @@ def _labels(path: Path, y: np.ndarray | None, samples: int) -> np.ndarray | None
     return y.astype(np.int64)
 
 
-def to_port(port: Port, steps: int, a: np.ndarray) -> np.ndarray:
-    """[samples, *shape] -> [samples, steps, frame] where the port has a time axis, else [samples, size]."""
+def to_port(port: Port, a: np.ndarray) -> np.ndarray:
+    """[samples, *shape] -> [samples, frames, frame] where the port has a time axis, else [samples, size]."""
     if port.time is None:
         return a.reshape(len(a), -1)
-    return np.moveaxis(a, port.time + 1, 1).reshape(len(a), steps, -1)
+    return np.moveaxis(a, port.time + 1, 1).reshape(len(a), port.frames, -1)
 
 
-def from_port(port: Port, steps: int, a: np.ndarray) -> np.ndarray:
+def from_port(port: Port, a: np.ndarray) -> np.ndarray:
     """The inverse of to_port."""
     if port.time is None:
         return a.reshape(len(a), *port.shape)
     rest = (*port.shape[: port.time], *port.shape[port.time + 1 :])
-    assert prod(rest) * steps == prod(port.shape)
-    return np.moveaxis(a.reshape(len(a), steps, *rest), 1, port.time + 1)
+    return np.moveaxis(a.reshape(len(a), port.frames, *rest), 1, port.time + 1)
 
 
 def to_integers(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -160,7 +158,7 @@ def to_integers(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np
     out = {}
     for port in program.inputs:
         if port.name in inputs:
-            a, buffer = to_port(port, program.steps, inputs[port.name]), program.buffers[port.buf]
+            a, buffer = to_port(port, inputs[port.name]), program.buffers[port.buf]
             out[port.name] = a if buffer.scale is None else buffer.quantize(a)
     return out
 
@@ -168,5 +166,5 @@ def to_integers(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np
 def to_real(program: Program, name: str, a: np.ndarray) -> np.ndarray:
     """What the C returned for an output -> real values in the model's shape."""
     port = next(p for p in program.outputs if p.name == name)
-    a, buffer = from_port(port, program.steps, a), program.buffers[port.buf]
+    a, buffer = from_port(port, a), program.buffers[port.buf]
     return a.astype(np.float64) if buffer.scale is None else buffer.dequantize(a)

@@ -47,8 +47,7 @@ def _arguments(program: Program, prefix: str, ports: list[Port]) -> list[Argumen
     for p in ports:
         ctype = element(program, program.buffers[p.buf]).replace("float32", "float")
         ctype = ctype if ctype == "float" else f"{ctype}_t"
-        steps = program.steps if p.time is not None else 1
-        out.append(Argument(p, names[p.buf], ctype, p.frame, p.frame * steps))
+        out.append(Argument(p, names[p.buf], ctype, p.frame, p.frame * p.frames))
     return out
 
 
@@ -109,15 +108,13 @@ def _parse(program: Program, blob: np.ndarray, samples: int) -> dict[str, dict[s
                 at += 1
                 for p in stream:
                     frame = take(p, p.frame)
-                    if wrote or p.time is not None:
+                    if wrote:
                         frames[p.name].append(frame)
             out = {name: np.stack(f, axis=1) if f else np.zeros((0, 0)) for name, f in frames.items()}
         else:
             for p in stream:
-                n = program.steps if p.time is not None else 1
-                out[p.name] = take(p, p.frame * n).reshape(
-                    (samples, n, p.frame) if p.time is not None else (samples, -1)
-                )
+                shape = (samples, -1) if p.time is None else (samples, p.frames, p.frame)
+                out[p.name] = take(p, p.frame * p.frames).reshape(shape)
         for p in states:
             out[p.name] = take(p, p.frame)
         results[entry] = out

@@ -83,7 +83,7 @@ class Host:
         return out
 
     def _run(self, stream: list[Port], outputs: list[Port], inputs) -> dict[str, np.ndarray]:
-        shape = lambda p: p.frame if p.time is None else (self.program.steps, p.frame)
+        shape = lambda p: p.frame if p.time is None else (p.frames, p.frame)
         out = {p.name: np.zeros(shape(p), element(self.program, self.program.buffers[p.buf])) for p in outputs}
         self._call("run", *(inputs[p.name] for p in stream), *out.values())
         return out
@@ -95,7 +95,7 @@ class Host:
             now = [inputs[p.name] if p.time is None else np.ascontiguousarray(inputs[p.name][t]) for p in stream]
             wrote = self._call("step", *now, *frames.values())
             for p in outputs:
-                if wrote or p.time is not None:
+                if wrote:
                     found[p.name].append(frames[p.name])
         return {name: np.stack(f) if f else np.zeros((0, 0)) for name, f in found.items()}
 

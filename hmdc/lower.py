@@ -13,7 +13,7 @@ from .layers import MEAN, NOW, OPS
 from .layers.layout import Concat
 from .linear import Dense, LinearMap
 from .model import Model, Node
-from .program import GATE, TOKEN, WIDE, Port, Program, View
+from .program import GATE, TOKEN, WIDE, Port, Program, View, frame_name
 from .streaming import Frame, Roles, frame, newest, roles
 
 MODES = ("auto", "stream", "sequence")
@@ -55,8 +55,9 @@ class Lowering:
 
     def run(self, mode: str) -> Program:
         b, program = self.b, self.b.program
-        program.steps = self.model.steps
-        for f in ("reset", "frame", "tail") if self.frame else ("reset", "run"):
+        program.steps = self.frame.steps if self.frame else self.model.steps
+        program.rates = self.frame.rates if self.frame else ()
+        for f in ("reset", *program.frames, "tail") if self.frame else ("reset", "run"):
             program.functions[f] = []
         self._wishes()
         for v, shape in self.model.inputs.items():
@@ -72,7 +73,7 @@ class Lowering:
         self._getters()
         if self.frame and MEAN in self.frame.tags.values():
             self._check_mean()
-            program.period = program.steps
+            program.period = list(program.frames.values())[-1]
         entries = {"auto": ("step", "run"), "stream": ("step",), "sequence": ("run",)}[mode]
         program.entries = tuple(e for e in entries if self.frame or e == "run")
         for name, blocks in program.functions.items():
@@ -83,7 +84,11 @@ class Lowering:
         if not self.frame:
             return "run"
         tags = [self.frame.tags[v] for v in node.inputs if v in self.frame.tags]
-        return "frame" if any(isinstance(t, int) for t in tags) else "tail"
+        timed = any(isinstance(t, int) for t in tags)
+        return self._frame(node.outputs[0] or node.outputs[1]) if timed else "tail"
+
+    def _frame(self, value: str) -> str:
+        return frame_name(self.frame.stages[value])
 
     def _tag(self, value: str):
         return self.frame.tags[value] if self.frame else NOW
@@ -147,7 +152,7 @@ class Lowering:
             where = (
                 "get_" + value
                 if kind == "state"
-                else ("frame" if time is not None else "tail" if self.frame else "run")
+                else (self._frame(value) if time is not None else "tail" if self.frame else "run")
             )
             with b.function(where):
                 b.move(f"{value}.out", view, y)

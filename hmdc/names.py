@@ -8,7 +8,7 @@ RESERVED = frozenset(
     compl concept const const_cast constexpr continue decltype default delete do double dynamic_cast else enum
     explicit export extern false float for friend goto if inline int int8_t int16_t int32_t int64_t linux long main
     mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
-    reinterpret_cast requires restrict return s scratch elapsed short signed sizeof static static_assert
+    reinterpret_cast requires restrict return s scratch elapsed waited written short signed sizeof static static_assert
     static_cast struct switch t template this thread_local throw true try typedef typeid typename uint8_t
     uint16_t uint32_t uint64_t union unix unsigned unused using virtual void volatile wchar_t while words xor xor_eq
     NULL""".split()

@@ -50,15 +50,18 @@ def _conflict(program: Program, lives, a: str, b: str, element: int | None) -> b
 
 
 def lifetimes(program: Program) -> dict[str, list[tuple[str, int, int]]]:
-    """temporary -> [(function, first call, last call)]; frame and tail are one function.
+    """temporary -> [(function, first call, last call)]; all of a time step is one function.
 
-    A buffer that crosses the border of a repeated block lives through every iteration of it.
+    A buffer that crosses the border of a repeated block lives through every iteration of it; what the tail takes over
+    lives through the time step where others may come in between.
     """
     uses: dict[str, dict[str, list[int]]] = {}  # temporary -> function -> numbers of the calls that touch it
     loops: dict[str, list[range]] = {}  # function -> numbers of the calls in each of its repeated blocks
-    at = dict.fromkeys(program.functions, 0)
+    at, steps = dict.fromkeys(program.functions, 0), (*program.frames, "tail")
     for name, blocks in program.functions.items():
-        f = "frame" if name == "tail" else name
+        f = "frame" if name in steps else name
+        if name == "tail" and program.rates:
+            loops.setdefault("frame", []).append(range(at["frame"]))
         for block in blocks:
             loops.setdefault(f, []).extend(_loops(block, at[f]))
             for i, (call, *_) in enumerate(block.walk(), at[f]):

@@ -74,6 +74,19 @@ class Buffer:
         return (integers.astype(np.float64) - self.zero) * self.scale
 
 
+def frame_name(stage: int) -> str:
+    """The function of a time step at that rate."""
+    return f"frame{stage or ''}"
+
+
+def chained(rates: tuple[tuple[int, int], ...]) -> tuple[int, int]:
+    """(first, every) of the last of them, in calls of what comes before the first."""
+    first = every = 1
+    for f, e in rates:
+        first, every = first + (f - 1) * every, every * e
+    return first, every
+
+
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(prod(shape[i + 1 :]) for i in range(len(shape)))
 
@@ -159,13 +172,19 @@ class Port:
     time: int | None = None
     kind: str = "stream"
 
+    @property
+    def frames(self) -> int:
+        """How many of them a sequence has."""
+        return 1 if self.time is None else self.shape[self.time]
+
 
 @dataclass
 class Program:
-    """functions: reset, frame + tail (a network that streams) or run (one that does not), set_* and get_*.
+    """functions: reset, frame* + tail (a network that streams) or run (one that does not), set_* and get_*.
 
-    One time step is `frame`; `tail` turns what the last step left into the outputs, every `period` steps.
-    entries: what the C offers, step and run.
+    One time step is `frame`.  What a convolution with a stride leaves over goes on in `frame1`, and so on: rates has
+    (first, every) for each, in calls of the one before.  `tail` turns what the last of them left into the outputs, once
+    in `period` calls.  entries: what the C offers, step and run.  steps: calls of `frame` in a sequence.
     """
 
     buffers: dict[str, Buffer] = field(default_factory=dict)
@@ -173,6 +192,7 @@ class Program:
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     steps: int = 1
+    rates: tuple[tuple[int, int], ...] = ()
     period: int = 1
     precision: str = "int8"
     entries: tuple[str, ...] = ("run",)
@@ -180,6 +200,24 @@ class Program:
     @property
     def streams(self) -> bool:
         return "frame" in self.functions
+
+    @property
+    def frames(self) -> dict[str, int]:
+        """frame, frame1... -> how often a sequence calls it."""
+        calls = [self.steps]
+        for first, every in self.rates:
+            calls.append(1 + (calls[-1] - first) // every)
+        return {frame_name(i): n for i, n in enumerate(calls)}
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """Function -> how often a sequence calls it."""
+        return self.frames | {"tail": 1} if self.streams else {"run": 1}
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """Calls of step until the outputs are written first, and from one time to the next."""
+        return chained((*self.rates, (self.period, self.period)))
 
     def calls(self, *names: str) -> Iterator:
         for name in names or self.functions:

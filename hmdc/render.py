@@ -91,8 +91,8 @@ class Renderer:
             for i, p in enumerate(ports):
                 b = self.program.buffers[p.buf]
                 macro = macros.fresh((first if i == 0 else p.name).lower()).upper()
-                run = p.frame * (self.program.steps if p.time is not None else 1)
                 scale = None if b.scale is None or b.fmt.token else f"{np.float32(b.scale)!s}f"
+                run = p.frame * p.frames
                 out.append(Argument(p, self.idents[p.buf], self.ctype(b), macro, p.frame, run, scale, b.zero, const))
         return out
 
@@ -219,12 +219,11 @@ def state_bytes(program: Program, plan: Plan) -> int:
     """sizeof of the state struct on every supported compiler; the generated C asserts it."""
     element = 4 if program.precision == "float32" else None
     sizes = [(element or b.bits // 8, b.size) for b in program.buffers.values() if b.role == "state"]
-    if program.period > 1:
-        sizes.append((4, 1))
+    sizes.append((4, len(program.rates) + (program.period > 1)))
     if plan.scratch:
         sizes.append((4, plan.scratch // 4))
-    if not sizes:
+    if not sum(n for _, n in sizes):
         return ALIGN
     total = sum(a * n for a, n in sizes)
-    widest = max(a for a, _ in sizes)
+    widest = max(a for a, n in sizes if n)
     return -(-total // widest) * widest

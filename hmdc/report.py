@@ -13,7 +13,7 @@ from .linear import Dense, LinearMap
 from .model import Model, Node
 from .paths import RUNTIME_C
 from .place import Plan
-from .program import Program
+from .program import Program, chained
 from .recipe import describe
 from .render import Renderer, state_bytes
 from .streaming import frame, roles
@@ -77,7 +77,8 @@ def macs(program: Program) -> tuple[int | None, int]:
     count = {f: sum(c.macs() * times for c, times in program.times(f)) for f in program.functions}
     if not program.streams:
         return None, count["run"]
-    return count["frame"] + count["tail"], count["frame"] * program.steps + count["tail"]
+    runs = program.runs
+    return sum(count[f] for f in runs), sum(count[f] * n for f, n in runs.items())
 
 
 def reuse(program: Program) -> dict:
@@ -85,9 +86,8 @@ def reuse(program: Program) -> dict:
 
     before: if every vector reads them anew; after: as compiled.
     """
-    runs = {"frame": program.steps, "tail": 1} if program.streams else {"run": 1}
     total, before, after = weights_bytes(list(program.calls())), 0, 0
-    for function, n in runs.items():
+    for function, n in program.runs.items():
         for call, times in program.times(function):
             size = n * times * sum(map(nbytes, call.weights()))
             before += size * call.vectors()
@@ -121,9 +121,8 @@ def weights_bytes(calls: list[Kernel]) -> int:
 def _layer(node: Node, assigned, maps, program: Program, time_block: int | None) -> dict:
     w, u = node.weights["w"], node.weights.get("u")
     mine = [c for c in program.calls() if c.name.split(".")[0] == node.name]
-    repeat = {"frame": program.steps, "tail": 1, "run": 1}
     names = {c.name for c in mine}
-    work = sum(c.macs() * times * n for f, n in repeat.items() if f in program.functions
+    work = sum(c.macs() * times * n for f, n in program.runs.items()
                for c, times in program.times(f) if c.name in names)  # fmt: skip
     time_block = time_block if node.op in CELLS and takes_blocks(maps, node.name) else None
     matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
@@ -182,13 +181,16 @@ def layer_table(model: Model) -> dict:
                      "matrices": ", ".join(f"{k} {s}" for k, s in names.items()),
                      "parameters": _parameters(n)})  # fmt: skip
     try:
-        frame(model, roles(model))
+        step = frame(model, roles(model))
+        steps, (first, every) = step.steps, chained(step.rates)
         streaming = "streams: one call per time step is possible"
+        if (first, every) != (1, 1):
+            streaming += f"; an output after step {first}, then after every {every}"
     except NotStreamable as e:
-        streaming = f"whole sequences only: {e}"
+        steps, streaming = model.steps, f"whole sequences only: {e}"
     return {"inputs": {v: list(s) for v, s in model.inputs.items()},
             "outputs": {v: list(model.shapes[v]) for v in model.outputs},
-            "steps": model.steps, "streaming": streaming, "layers": rows}  # fmt: skip
+            "steps": steps, "streaming": streaming, "layers": rows}  # fmt: skip
 
 
 def _parameters(node: Node) -> int:

@@ -5,7 +5,7 @@ Arrays of a stream input or output with a time axis are [samples, steps, frame];
 
 import numpy as np
 
-from .program import Env, Port, Program
+from .program import Env, Port, Program, frame_name
 
 
 def simulate(program: Program, inputs: dict[str, np.ndarray], entry: str = "run", watch=None) -> dict[str, np.ndarray]:
@@ -37,19 +37,35 @@ def _run(program: Program, env: Env, inputs, entry: str, watch) -> dict[str, np.
         _load(env, stream, inputs, None)
         env.run(program.functions["run"], watch)
         return {p.name: env.arrays[p.buf].copy() for p in outputs}
+    whole = entry == "run"
     frames: dict[str, list[np.ndarray]] = {p.name: [] for p in outputs}
+    waited, reached = [0] * len(program.rates), 0
     for t in range(program.steps):
         _load(env, stream, inputs, t)
-        env.run(program.functions["frame"], watch)
-        last = t == program.steps - 1
-        tail = (t + 1) % program.period == 0 and (entry == "step" or last)
-        if tail:
+        if not _frames(program, env, waited, watch):
+            continue
+        reached += 1
+        if not whole and reached % program.period == 0:
             env.run(program.functions["tail"], watch)
         for p in outputs:
-            if tail or p.time is not None:
+            if reached % program.period == 0 or p.time is not None:
                 frames[p.name].append(env.arrays[p.buf].copy())
-    whole = {name: np.stack(f, axis=1) for name, f in frames.items()}
-    return {p.name: whole[p.name] if entry == "step" or p.time is not None else whole[p.name][:, -1] for p in outputs}
+    if whole:
+        env.run(program.functions["tail"], watch)
+    stack = lambda p: np.stack(frames[p.name], axis=1)
+    return {p.name: env.arrays[p.buf].copy() if whole and p.time is None else stack(p) for p in outputs}
+
+
+def _frames(program: Program, env: Env, waited: list[int], watch) -> bool:
+    """One time step, as far as the rates let it come; whether that is the end."""
+    env.run(program.functions["frame"], watch)
+    for i, (first, every) in enumerate(program.rates):
+        waited[i] += 1
+        if waited[i] < first:
+            return False
+        waited[i] = first - every
+        env.run(program.functions[frame_name(i + 1)], watch)
+    return True
 
 
 def _load(env: Env, ports: list[Port], inputs, t: int | None) -> None:

@@ -1,16 +1,18 @@
 """How a network behaves along time: which inputs only set states, which outputs only read them, and its time step."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from .cells import CELLS
 from .errors import NotStreamable
 from .layers import NOW, OPS
 from .layers.base import Tag, with_attrs
 from .model import Model, Node
+from .program import frame_name
 
 PICK = ("reshape", "transpose", "slice")
 LAYOUT = (*PICK, "concat")
+ATTEMPTS = 256  # ways to find the time axes of several inputs
 
 
 @dataclass
@@ -81,41 +83,80 @@ def _ancestors(model: Model, values: list[str], without: list[Node]) -> list[Nod
 
 @dataclass
 class Frame:
-    """One time step of a network.  nodes: with attributes for one step; tags: value -> where its time axis is."""
+    """One time step of a network.
+
+    nodes: with attributes for one step; tags: value -> where its time axis is; steps: of a sequence; rates: as in
+    Program; stages: value -> how many of them are behind it.
+    """
 
     nodes: list[Node]
     tags: dict[str, Tag]
+    steps: int
+    rates: tuple[tuple[int, int], ...]
+    stages: dict[str, int]
 
 
 def frame(model: Model, who: Roles) -> Frame:
     """The time step of a network; raises NotStreamable naming the layer that needs the whole sequence."""
     data = [v for v in model.inputs if v not in who.states]
-    axes = [[a for a, n in enumerate(model.inputs[v]) if n == model.steps] + [NOW] for v in data]
+    lengths = [model.steps]
+    if any(n.op in CELLS for n in who.main):  # which tell whether an axis is time
+        lengths += sorted({n for v in data for n in model.inputs[v]} - {model.steps})
     furthest, error = -1, NotStreamable("the network has no time axis")
-    for tags in product(*axes):
-        if any(isinstance(t, int) for t in tags):
-            found, progress = _attempt(model, who, dict(zip(data, tags)))
-            if isinstance(found, Frame):
-                return found
-            if progress > furthest:
-                furthest, error = progress, found
+    for n in lengths:
+        axes = [[a for a, size in enumerate(model.inputs[v]) if size == n] + [NOW] for v in data]
+        for tags in islice(product(*axes), ATTEMPTS):
+            if any(isinstance(t, int) for t in tags):
+                found, progress = _attempt(model, who, dict(zip(data, tags)), n)
+                if isinstance(found, Frame):
+                    return found
+                if progress > furthest:
+                    furthest, error = progress, found
     raise error
 
 
-def _attempt(model: Model, who: Roles, tags: dict[str, Tag]) -> tuple[Frame | NotStreamable, int]:
+def _attempt(model: Model, who: Roles, tags: dict[str, Tag], n: int) -> tuple[Frame | NotStreamable, int]:
     """Propagate the tags of the inputs; on failure the reason, and how many nodes it came past."""
-    nodes = []
+    nodes, rates = [], {v: () for v, tag in tags.items() if isinstance(tag, int)}
     for node in who.main:
         known = [v for v in node.inputs if v in tags]
         try:
             if node.op in CELLS and len(known) > 1:
                 raise NotStreamable(f"the initial state of {node.name} depends on the sequence")
+            rate = _common(node, {rates[v] for v in known if v in rates})
             step, out = OPS[node.op].frame(node, [tags[v] for v in known], [model.shapes[v] for v in known])
         except NotStreamable as e:
             return e, len(nodes)
+        if "rate" in step.attrs:
+            step, rate = with_attrs(step, source=frame_name(len(rate))), (*rate, step.attrs["rate"])
         nodes.append(step)
         tags |= {v: out if i == 0 else NOW for i, v in enumerate(node.outputs) if v}
-    return Frame(nodes, tags), len(nodes)
+        rates |= {v: rate for v in node.outputs if v}
+    try:
+        slowest = _slowest(model, nodes, tags, rates)
+    except NotStreamable as e:
+        return e, len(nodes)
+    return Frame(nodes, tags, n, slowest, {v: len(r) for v, r in rates.items()}), len(nodes)
+
+
+def _common(node: Node, rates: set) -> tuple:
+    """The rate at which the inputs of a node come; those that do not change over time fit any."""
+    if len(rates) > 1:
+        raise NotStreamable(f"{node.name} combines values that come at different rates")
+    return rates.pop() if rates else ()
+
+
+def _slowest(model: Model, nodes: list[Node], tags: dict[str, Tag], rates: dict[str, tuple]) -> tuple:
+    """The rates of the network: those of its outputs, and of all that is not read step by step."""
+    slowest = max(rates.values(), key=len)
+    for rate in rates.values():
+        if rate != slowest[: len(rate)]:
+            raise NotStreamable(f"its layers work at rates of their own: {list(slowest)} and {list(rate)}")
+    late = [v for n in nodes for v in n.inputs if v in tags and not isinstance(tags[v], int)]
+    for v in [*model.outputs, *late]:
+        if rates.get(v, slowest) != slowest:
+            raise NotStreamable(f"{v} comes at another rate than the rest")
+    return slowest
 
 
 def newest(model: Model, nodes: list[Node]) -> list[Node]:

@@ -11,7 +11,7 @@ from .kernels import Kernel
 from .program import Program
 from .simulate import simulate
 
-ORDER = ("frame", "tail", "reset", "set", "get", "run")  # of the functions in templates/model.c.j2
+ORDER = ("frame", "tail", "reset", "set", "get", "run")  # of the kinds of functions in templates/model.c.j2
 HOOK = """
 #include <stdio.h>
 static FILE *hmdc_log;
@@ -47,7 +47,8 @@ def _written(call: Kernel) -> list[tuple[str, object]]:
 
 def instrument(program: Program, source: Path) -> str | None:
     """The C with a line behind every call that logs its results."""
-    calls = iter(program.calls(*sorted(program.functions, key=lambda f: ORDER.index(f.split("_")[0]))))
+    kind = lambda f: ORDER.index(re.match("[a-z]+", f)[0])
+    calls = iter(program.calls(*sorted(program.functions, key=kind)))
     pattern = re.compile(rf"^\s+{source.stem}_\w+\(&\w+, (.*)\);$")
     lines = []
     for line in source.read_text().splitlines():

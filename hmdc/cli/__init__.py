@@ -171,7 +171,7 @@ def run(build, data_file, out, place, limit) -> None:
         raw = found[port.name]
         arrays[port.name] = verify.to_real(build.program, port.name, raw)
         if build.program.precision != "float32":
-            arrays[f"{port.name}.raw"] = data.from_port(port, build.program.steps, raw)
+            arrays[f"{port.name}.raw"] = data.from_port(port, raw)
     write(out, data.npz(arrays))
     say(f"{out}: {', '.join(f'{k} {list(a.shape)}' for k, a in arrays.items())}")
 

@@ -27,7 +27,10 @@ class Layer:
         raise NotImplementedError
 
     def frame(self, node: Node, tags: list[Tag], shapes: list[tuple[int, ...]]) -> tuple[Node, Tag]:
-        """The node that does one time step of this one, and the tag of its outputs.  shapes: of the whole sequence."""
+        """The node that does one time step of this one, and the tag of its outputs.  shapes: of the whole sequence.
+
+        A node whose outputs come at another rate than its inputs says so in attrs: see history.frame.
+        """
         return node, join(node, tags)
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..errors import NotStreamable
-from ..kernels import BlockSpmv, Copy, Load, Shift
+from ..kernels import BlockSpmv, Copy, Load
 from ..linear import Dense as DenseMap
 from ..program import View
+from . import history
 from .base import Layer, with_attrs
 
 TOGETHER = 1024  # values of the patches that one product takes at once
@@ -15,7 +16,7 @@ class Conv(Layer):
     """x: [1, *space, channels] with one or two axes of space.
 
     attrs: kernel, strides, dilations (one value for each axis of space), pads (all in front, then all behind, zeros),
-    groups, axis (the last), low, high; stream: of one time step, the axis of x that is time.
+    groups, axis (the last), low, high.
     weights: w [out, kernel * channels / groups], optional b [out].
     A row of w has channels side by side, then the last axis of space.
     """
@@ -40,8 +41,7 @@ class Conv(Layer):
         return (np.clip(y, a["low"], a["high"]),)
 
     def lower(self, b, node, x):
-        if "stream" in node.attrs:
-            x = self._newest(b, node, x)
+        x = history.newest(b, node, x)
         windows = self._windows(node, self._padded(b, node, x))
         (h, w), rows = windows.shape[:2], len(node.weights["w"])
         shape = (1, *(h, w)[: len(node.attrs["kernel"])], rows)
@@ -73,19 +73,6 @@ class Conv(Layer):
         rows = max(r for r in range(1, 9) if each % r == 0)
         block = (rows, w.shape[1])
         b.emit(BlockSpmv(node.name, x, y, whole.reshape(len(w), -1), block, **end))
-
-    def _newest(self, b, node, x: View) -> View:
-        """The last time steps of x, as many as a window reaches over; before the first one they are zeros."""
-        axis = node.attrs["stream"]
-        steps = (node.attrs["kernel"][axis - 1] - 1) * node.attrs["dilations"][axis - 1] + 1
-        if steps == 1:
-            return x
-        x = b.contiguous(f"{node.name}.in", x)
-        window = b.state(f"{node.name}.window", None, steps * x.size, b.fmt(x))
-        b.emit(Shift(f"{node.name}.shift", x, window))
-        order = (axis, *(a for a in range(len(x.shape)) if a != axis))  # time comes first in memory
-        window = window.reshape(steps, *(x.shape[a] for a in order[1:]))
-        return window.transpose(np.argsort(order))
 
     def _padded(self, b, node, x: View) -> View:
         """x as [height, width, channels], zeros around it."""
@@ -129,11 +116,8 @@ class Conv(Layer):
         a, i, space = node.attrs, tag - 1, len(node.attrs["kernel"])
         if not 0 <= i < space:
             raise NotStreamable(f"{node.name} takes time for its channels")
-        front, behind, reach = a["pads"][i], a["pads"][i + space], (a["kernel"][i] - 1) * a["dilations"][i]
-        if a["strides"][i] > 1:
-            raise NotStreamable(f"{node.name} has stride {a['strides'][i]} along time")
-        if (front, behind) != (reach, 0):
-            raise NotStreamable(f"{node.name} pads the time axis with {front} steps in front and {behind} behind; "
-                                f"{reach} in front and none behind would stream")  # fmt: skip
-        pads = tuple(0 if k % space == i else p for k, p in enumerate(a["pads"]))
-        return with_attrs(node, pads=pads, stream=tag), tag
+        steps, pads = (a["kernel"][i] - 1) * a["dilations"][i] + 1, (a["pads"][i], a["pads"][i + space])
+        node = history.frame(node, tag, shapes[0][tag], steps, a["strides"][i], pads)
+        others = tuple(0 if k % space == i else p for k, p in enumerate(a["pads"]))
+        strides = tuple(1 if k == i else s for k, s in enumerate(a["strides"]))
+        return with_attrs(node, pads=others, strides=strides), tag

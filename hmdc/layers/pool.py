@@ -4,8 +4,10 @@ from math import prod
 
 import numpy as np
 
+from ..errors import NotStreamable
 from ..kernels import Pool as PoolKernel
-from .base import Layer, last_axis_only
+from . import history
+from .base import Layer, with_attrs
 
 
 class Pool(Layer):
@@ -21,6 +23,7 @@ class Pool(Layer):
         return (f(windows, axis=-1),)
 
     def lower(self, b, node, x):
+        x = history.newest(b, node, x)
         a, axis, n = node.attrs, node.attrs["axis"], x.shape[node.attrs["axis"]]
         m = (n + sum(a["pads"]) - (a["size"] - 1) * a["dilation"] - 1) // a["stride"] + 1
         shape = (*x.shape[:axis], m, *x.shape[axis + 1 :])
@@ -31,4 +34,11 @@ class Pool(Layer):
         return (y,)
 
     def frame(self, node, tags, shapes):
-        return node, last_axis_only(node, tags[0], node.attrs["axis"], "pools")
+        a, tag = node.attrs, tags[0]
+        if tag != a["axis"]:
+            return node, tag
+        if any(a["pads"]):
+            raise NotStreamable(f"{node.name} pads the time axis with {a['pads'][0]} steps in front and "
+                                f"{a['pads'][1]} behind; a pool without padding would stream")  # fmt: skip
+        steps = (a["size"] - 1) * a["dilation"] + 1
+        return with_attrs(history.frame(node, tag, shapes[0][tag], steps, a["stride"], (0, 0)), stride=1), tag

@@ -68,7 +68,7 @@ def _pool(g, node):
         size, stride, dilation, before = s["kernel"][i], s["strides"][i], s["dilations"][i], s["pads"][i]
         shape, m, given = list(g.shape(x)), out[2 + i], s["pads"][n_space + i]
         needed = (m - 1) * stride + (size - 1) * dilation + 1
-        after = needed - shape[1 + i] - before  # ceil_mode reaches beyond what the pads say
+        after = max(needed - shape[1 + i] - before, 0)  # ceil_mode reaches beyond what the pads say
         taps = np.arange(m)[:, None] * stride + np.arange(size) * dilation - before
         inside = (0 <= taps) & (taps < shape[1 + i])
         if not inside.any(axis=1).all():
@@ -78,13 +78,8 @@ def _pool(g, node):
         else:
             real = (taps < shape[1 + i] + given).sum(axis=1)
         count = count[..., None] * (size / real)
-        n = shape[1 + i]
         shape[1 + i] = m
         y = g.fresh(tuple(shape))
-        if after < 0:  # the last values are in no window
-            cut = g.fresh((*g.shape(x)[: 1 + i], n + after, *g.shape(x)[2 + i :]))
-            g.add("slice", "slice", [x], [cut], node, axis=1 + i, start=0, stop=n + after, step=1)
-            x, after = cut, 0
         g.add("pool", f"{kind}pool", [x], [y], node, axis=1 + i, kind=kind, size=size, stride=stride,
               dilation=dilation, pads=(before, after))  # fmt: skip
         x = y
