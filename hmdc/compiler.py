@@ -23,6 +23,7 @@ from .program import Program
 from .quantize import quantize, scales
 from .render import Renderer, state_bytes
 from .report import measure
+from .rounding import Rounding, moments
 from .streaming import roles
 from .target import TARGETS
 
@@ -85,12 +86,13 @@ def compile(
     maps = recipe.decompose(assignments, moments, given)
     one = time_block and 1  # what calibration decides holds for blocks of every size: none of them changes a bit
     lowered = lambda joint: check(lower(network, maps, precision, mode, joint, one))
-    chosen = _calibrate(lowered, () if one else joinable(network, maps), samples)
+    chosen, rounding = _calibrate(lowered, () if one else joinable(network, maps), samples)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
                "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
-    fitted = lambda n: fit(_program(network, maps, options | {"time_block": n}), TARGETS[target].isa)
+    fitted = lambda n: fit(_program(network, maps, options | {"time_block": n}, rounding), TARGETS[target].isa)
     options["time_block"] = timeblock.choose(fitted, time_block, network.steps, ram_budget)
-    return _emit(Path(out), _program(network, maps, options), options, network, assignments, maps)
+    program = _program(network, maps, options, rounding)
+    return _emit(Path(out), program, options, network, assignments, maps, rounding)
 
 
 def retarget(build: Build, target: str, out: str | Path) -> Build:
@@ -101,30 +103,33 @@ def retarget(build: Build, target: str, out: str | Path) -> Build:
     return _emit(Path(out), program, options | {"target": target}, *parts)
 
 
-def _emit(out: Path, program: Program, options: dict, network: Model, assignments, maps) -> Build:
+def _emit(out: Path, program: Program, options: dict, network: Model, assignments, maps, rounding: Rounding) -> Build:
     """The last steps, which alone know the target.  program: fitted to none."""
     name, target = options["name"], options["target"]
     program = check(fit(program, TARGETS[target].isa))
     files, report = _generate(network, assignments, maps, program, name, target, options["time_block"])
-    _write(out, name, files, report, network, options, recipe.factors(assignments, maps))
+    arrays = {"factors": recipe.factors(assignments, maps), "weights": rounding.known}
+    _write(out, name, files, report, network, options, arrays)
     return Build(out, name, network, program, report)
 
 
-def _calibrate(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> dict:
+def _calibrate(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[dict, Rounding]:
     """What calibration decides.  lowered: joint layers -> float program; layers: those that may be joint."""
     if lowered(()).precision == "float32":
-        return {"joint": [], "narrow": [], "scales": {}}
+        return {"joint": [], "narrow": [], "scales": {}}, Rounding(None)
     joint, slim, ranges = widths.choose(lowered, layers, lambda program: data.to_integers(program, samples))
-    grid = scales(widths.narrow(lowered(joint), slim), ranges)
-    return {"joint": list(joint), "narrow": list(slim), "scales": grid}
+    floats = lowered(joint)
+    grid = scales(widths.narrow(floats, slim), ranges)
+    rounding = Rounding(moments(floats, data.to_integers(floats, samples)))
+    return {"joint": list(joint), "narrow": list(slim), "scales": grid}, rounding
 
 
-def _program(network: Model, maps, options: dict) -> Program:
+def _program(network: Model, maps, options: dict, rounding: Rounding) -> Program:
     """The program that follows from what calibration decided, fitted to no target."""
     floats = lower(network, maps, options["precision"], options["mode"], tuple(options["joint"]), options["time_block"])
     if options["precision"] == "float32":
         return check(floats)
-    return check(quantize(widths.narrow(check(floats), tuple(options["narrow"])), options["scales"]))
+    return check(quantize(widths.narrow(check(floats), tuple(options["narrow"])), options["scales"], rounding))
 
 
 def load(path: str | Path) -> Build:
@@ -154,8 +159,8 @@ def _restore(path: Path) -> Build:
     return build
 
 
-def _read(path: Path) -> tuple[Program, dict, Model, dict, dict]:
-    """What compile kept: the program before it was fitted to a target, options, network, assignments and maps."""
+def _read(path: Path) -> tuple[Program, dict, Model, dict, dict, Rounding]:
+    """What compile kept: the program before it was fitted to a target, and what it was made of, see _emit."""
     options = json.loads((path / PRIVATE / "build").read_text())
     if options["version"] != __version__:
         raise HmdcError(f"{path} was made by hmdc {options['version']}, this is {__version__}; run hmdc compile again")
@@ -165,7 +170,9 @@ def _read(path: Path) -> tuple[Program, dict, Model, dict, dict]:
     assignments = {a["matrix"]: recipe.Assignment.restore(a, nodes) for a in options["assignments"]}
     with np.load(path / PRIVATE / "factors.npz", allow_pickle=False) as arrays:
         maps = recipe.decompose(assignments, {}, dict(arrays))
-    return _program(network, maps, options), options, network, assignments, maps
+    with np.load(path / PRIVATE / "weights.npz", allow_pickle=False) as arrays:
+        rounding = Rounding(None, dict(arrays))
+    return _program(network, maps, options, rounding), options, network, assignments, maps, rounding
 
 
 def _known(option: str, value: str, known) -> None:
@@ -240,7 +247,7 @@ def _writable(out: Path) -> None:
 
 
 def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Model, options: dict,
-           factors: dict[str, np.ndarray]) -> None:  # fmt: skip
+           arrays: dict[str, dict[str, np.ndarray]]) -> None:  # fmt: skip
     """All or nothing: a folder beside `out` takes its place when it is complete."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +258,8 @@ def _write(out: Path, name: str, files: dict[str, str], report: dict, model: Mod
             (fresh / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
             (fresh / PRIVATE).mkdir()
             model.save(fresh / PRIVATE / "model.npz")
-            np.savez(fresh / PRIVATE / "factors.npz", **factors)
+            for kind, named in arrays.items():
+                np.savez(fresh / PRIVATE / f"{kind}.npz", **named)
             (fresh / PRIVATE / "build").write_text(json.dumps(options))
             fresh.chmod(0o777 & ~_umask())
             _swap(fresh, out)

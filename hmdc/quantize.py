@@ -1,16 +1,19 @@
 """Float Program -> integer Program.  Knows kernels and ranges; knows no structure and no cell."""
 
 from dataclasses import dataclass, field, replace
+from math import gcd
 
 import numpy as np
 
 from .errors import HmdcError
 from .intmath import limits, significant
 from .kernels import Kernel, Quantizer, Rescale
+from .kernels.base import Rounding
 from .program import Env, Program
 from .simulate import simulate
 
 SAMPLES = 1 << 15  # values kept per buffer to weigh clipping against resolution
+ROOM = 1.0625  # for outputs beyond those of the calibration: costs half a decibel at most, saturation costs several
 
 
 @dataclass
@@ -24,8 +27,10 @@ class Range:
     def see(self, a: np.ndarray, keep: int) -> None:
         self.lo, self.hi = min(self.lo, float(a.min())), max(self.hi, float(a.max()))
         if keep:
-            flat = a.ravel()
-            self.values.append(flat[:: max(1, flat.size // keep)].astype(np.float32))
+            flat, step = a.ravel(), max(1, a.size // keep)
+            while gcd(step, flat.size) > 1:  # a common divisor would see some channels only
+                step += 1
+            self.values.append(flat[::step].astype(np.float32))
 
     def merge(self, other: "Range") -> None:
         self.lo, self.hi = min(self.lo, other.lo), max(self.hi, other.hi)
@@ -41,9 +46,10 @@ def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]
     ranges = {g.name: Range() for b in program.buffers.values() for g in b.grids()}
     visits: dict[str, int] = {}
     for function in program.functions:
+        runs = program.steps if function == "frame" else 1
         for call, times in program.times(function):
             for v in call.writes():
-                visits[v.buf] = visits.get(v.buf, 0) + times * program.steps
+                visits[v.buf] = visits.get(v.buf, 0) + times * runs
 
     def watch(call: Kernel, env: Env) -> None:
         for v in call.writes():
@@ -60,12 +66,15 @@ def observe(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, Range]
 Scales = dict[str, tuple[float, int]]  # buffer or part of one -> (real value of one step, zero point)
 
 
-def quantize(program: Program, scales: Scales) -> Program:
-    """The integer program with the same functions.  Raises HmdcError if a sum cannot be kept within int32."""
+def quantize(program: Program, scales: Scales, rounding: Rounding | None = None) -> Program:
+    """The integer program with the same functions; weights take the nearest integers unless there is a rounding.
+
+    Raises HmdcError if a sum cannot be kept within int32.
+    """
     with_scale = lambda g: replace(g, scale=scales[g.name][0], zero=scales[g.name][1])
     buffers = {n: replace(b, scale=1.0, parts=tuple(map(with_scale, b.parts))) if b.parts else with_scale(b)
                for n, b in program.buffers.items()}  # fmt: skip
-    q = Quantizer(program, buffers)
+    q = Quantizer(program, buffers, rounding)
     for call in program.calls():
         call.announce(q)
     functions = {
@@ -134,7 +143,8 @@ def choose(fmt, seen: Range) -> tuple[float, int]:
         return max(float(2.0**exponent), fmt.least), 0
     if fmt.bits > 8:
         return float(significant(max(seen.peak * fmt.headroom, 1e-6) / limits(fmt.bits)[1])), 0
-    lo, hi = (-seen.peak, seen.peak) if fmt.symmetric else (seen.lo, seen.hi)
+    room = 1.0 if fmt.clip else ROOM
+    lo, hi = (-seen.peak * room, seen.peak * room) if fmt.symmetric else (seen.lo * room, seen.hi * room)
     if hi - lo < 1e-6:
         hi = lo + 1e-6
     candidates = [
@@ -156,6 +166,6 @@ def _grid(fmt, lo: float, hi: float) -> tuple[float, int]:
 
 
 def _error(values: np.ndarray, bits: int, scale: float, zero: int) -> float:
-    """Mean squared error of rounding to that grid, saturation included."""
+    """Mean cubed error of rounding to that grid: what is cut off errs one way, it does not average out."""
     q = np.clip(np.floor(values / scale + 0.5) + zero, *limits(bits))
-    return float(np.mean(((q - zero) * scale - values) ** 2))
+    return float(np.mean(np.abs((q - zero) * scale - values) ** 3))

@@ -16,6 +16,7 @@ SEES = {
     "cells": {"errors", "functions", "model", "program", "kernels", "build"},
     "simulate": {"program"},
     "quantize": {"errors", "intmath", "program", "kernels", "simulate"},
+    "rounding": {"intmath", "program", "kernels", "simulate"},
     "place": {"program", "kernels"},
     "check": {"errors", "intmath", "program", "kernels"},
 }  # fmt: skip

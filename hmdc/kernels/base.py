@@ -22,11 +22,14 @@ class Const:
 SUM_BITS = 30  # partial sums saturate here: one of them, a requantized product and a zero point add up within int32
 
 
+Rounding = Callable[[np.ndarray, np.ndarray | float, np.ndarray], np.ndarray]  # see hmdc/rounding.py
+
+
 class Quantizer:
     """What a kernel may ask while it turns into integers: the quantized buffer behind a view, and new partial sums."""
 
-    def __init__(self, program: Program, buffers: dict[str, Buffer]):
-        self.program, self.buffers = program, buffers
+    def __init__(self, program: Program, buffers: dict[str, Buffer], rounding: Rounding | None = None):
+        self.program, self.buffers, self.rounding = program, buffers, rounding
         self.peaks: dict[str, int] = {}  # buffers of int32 sums -> proven bound
         self.wishes: dict[str, list[float]] = {}  # buffer of two parts -> log2 of the gain its products want
         self._reach: dict[str, np.ndarray] = {}
@@ -84,17 +87,20 @@ class Product:
 
     @classmethod
     def of(cls, w: np.ndarray, bias: np.ndarray | None, x: Buffer, y: Buffer, per_row: bool,
-           least_step: np.ndarray | float = 0.0, gains: np.ndarray | int = 1) -> "Product":  # fmt: skip
+           least_step: np.ndarray | float = 0.0, gains: np.ndarray | int = 1,
+           rounding: Rounding | None = None) -> "Product":  # fmt: skip
         """w: [rows, columns]; bias: [rows] or [p, rows, q]; x, y: quantized buffers, x with one scale or one a column.
 
         The caller proves the product.
         least_step: smallest real value that a step of a sum may have.  gains: how often each integer column counts.
+        rounding: better than to the nearest integers.
         """
         bias = np.zeros(len(w)) if bias is None else bias
         rowwise = (lambda v: v) if bias.ndim == 1 else (lambda v: v[:, None])
         scale, zero = x.scale / gains, x.zero * gains
         unit = np.max(scale)  # columns of finer inputs get weights that are smaller by as much
-        w = w * (scale / unit)
+        given, ratio = w, scale / unit
+        w = given * ratio
         # a bias keeps 2 bits of headroom in int32, whatever the weights of its row are
         peak = np.abs(bias) if bias.ndim == 1 else np.abs(bias).max(axis=(0, 2))
         least = np.maximum(peak / 2**29, least_step) / unit
@@ -102,6 +108,8 @@ class Product:
         shift = Requant.of(step * unit / y.scale).shift
         if shift:  # the left shift, which all rows share, needs its bits in rows of small or no weights too
             integers, step = quantize_rows(w, least * 2.0**shift, per_row)
+        if rounding is not None:
+            integers = rounding(given, ratio, step)
         fold = round_half_up(bias / rowwise(step * unit)) - rowwise((zero * integers.astype(np.int64)).sum(axis=1))
         largest = max(map(abs, limits(x.bits)))
         bound = (np.abs(integers.astype(np.int64)) * gains).sum(axis=1).max() * largest + np.abs(fold).max()

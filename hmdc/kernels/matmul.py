@@ -89,7 +89,7 @@ class Matmul(Kernel):
         if np.ndim(y.scale):  # one for every row, the same in every vector
             y = replace(y, scale=y.scale[: len(self.w)])
         gains = self.gains() if self.gain else 1
-        return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least, gains)
+        return Product.of(self.w, self.bias, q[self.x], y, self.per_row, least, gains, q.rounding)
 
     def announce(self, q: Quantizer) -> None:
         if (wish := self._wish(q)) is not None:

@@ -589,16 +589,16 @@ LSTM_LAST_KERNEL void lstm_last_matmul_pairs_s8(const struct lstm_last_matmul_pa
 /* ---- constants ---- */
 
 static const uint32_t lstm_wu_weights[40] = {
-    0x43816ac7, 0xa4885978, 0xec9c1cdf, 0xed47390e, 0x8a4e8148, 0x10a0b301, 0xf1a27e81, 0xaa1ef9d2, 0xda23d852,
-    0xc27f3df0, 0x3c171af8, 0x6f32b9a9, 0x81033f92, 0xaf990f61, 0xcd53338e, 0x817f4726, 0x7f1e502e, 0x41b97be2,
-    0x141158e3, 0x317d4b8a, 0xeed9c97f, 0xc774b805, 0x9f8125d9, 0x6ce28152, 0xe598903c, 0x0aac808d, 0x9e9ccf76,
-    0x80c658d6, 0x79a80b4b, 0x1281d26b, 0xd6811bbf, 0x68770ccc, 0x96f2a6ef, 0x83a658ec, 0x58f7b4b3, 0x347fe995,
+    0x43816ac7, 0xa4885978, 0xec9c1cdf, 0xed46390e, 0x894e8148, 0x10a0b301, 0xf1a27e81, 0xaa1ef9d2, 0xda23d852,
+    0xc27f3df0, 0x3c171af8, 0x6f32b9a9, 0x81033f92, 0xaf990f61, 0xcd53338f, 0x817f4727, 0x7f1e502e, 0x41b97ae2,
+    0x141158e3, 0x327d4b8a, 0xeed9c97f, 0xc774b805, 0x9f8125d9, 0x6ce28152, 0xe598903c, 0x0aac808d, 0x9e9bcf76,
+    0x80c658d6, 0x79a70b4b, 0x1281d26b, 0xd6811bbf, 0x68770ccc, 0x96f2a6ef, 0x84a658ec, 0x58f7b4b3, 0x347fea95,
     0x7f096df2, 0x3e817972, 0x81421a9b, 0xe1047854
 };
 
 static const int32_t lstm_wu_bias[20] = {
-    -18064, -4112, -21520, 37420, 6776, 41628, 512, 25888, -4676, -16236, -49732, -10216, -49128, 32332, -12088,
-    6788, 18644, 22712, -8992, -32756
+    -18064, -4112, -21520, 37420, 6776, 41628, 512, 25888, -4676, -16196, -49732, -10216, -49128, 32332, -12048,
+    6788, 18644, 22712, -8992, -32796
 };
 
 static const int32_t lstm_wu_mult[20] = {
@@ -656,7 +656,7 @@ static const int32_t fc_bias[4] = {
 };
 
 static const int32_t fc_mult[4] = {
-    54808119, 33850990, 0, 0
+    51584647, 31860086, 0, 0
 };
 
 static const struct lstm_last_load_s8 lstm_x_initial = {

@@ -26,7 +26,7 @@ extern "C" {
 
 /* output y */
 #define LSTM_LAST_OUTPUT_SIZE 2  /* elements in all */
-#define LSTM_LAST_OUTPUT_SCALE 0.0013525486f  /* real value = (integer - zero point) * scale */
+#define LSTM_LAST_OUTPUT_SCALE 0.001437068f  /* real value = (integer - zero point) * scale */
 #define LSTM_LAST_OUTPUT_ZERO_POINT (-35)
 
 #define LSTM_LAST_FLASH_BYTES 5864  /* upper estimate for -O3: constants and code */

@@ -26,7 +26,7 @@ extern "C" {
 
 /* input h0, a state */
 #define LSTM_STATES_H0_SIZE 6  /* elements in all */
-#define LSTM_STATES_H0_SCALE 0.018883705f  /* real value = (integer - zero point) * scale */
+#define LSTM_STATES_H0_SCALE 0.020063877f  /* real value = (integer - zero point) * scale */
 #define LSTM_STATES_H0_ZERO_POINT 0
 
 /* input c0, a state */
@@ -36,12 +36,12 @@ extern "C" {
 
 /* output y */
 #define LSTM_STATES_OUTPUT_SIZE 2  /* elements of one time step */
-#define LSTM_STATES_OUTPUT_SCALE 0.002076149f  /* real value = (integer - zero point) * scale */
+#define LSTM_STATES_OUTPUT_SCALE 0.0022058487f  /* real value = (integer - zero point) * scale */
 #define LSTM_STATES_OUTPUT_ZERO_POINT (-128)
 
 /* output hn, a state */
 #define LSTM_STATES_HN_SIZE 6  /* elements in all */
-#define LSTM_STATES_HN_SCALE 0.018883705f  /* real value = (integer - zero point) * scale */
+#define LSTM_STATES_HN_SCALE 0.020063877f  /* real value = (integer - zero point) * scale */
 #define LSTM_STATES_HN_ZERO_POINT 0
 
 /* output cn, a state */
