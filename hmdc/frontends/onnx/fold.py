@@ -1,19 +1,15 @@
 """Constants and shapes of every value, node by node, with onnx's own evaluator and shape inference."""
 
-from math import prod
-
 import numpy as np
 import onnx
 from onnx import defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from ...errors import HmdcError
-from .folded import Folded, label
+from .folded import MAX_CONSTANTS, MAX_VALUES, Folded, label, told
 from .loops import write_out
 from .quantized import as_float, check_outputs
 
-MAX_CONSTANTS = 1 << 23  # numbers in all constants together: no microcontroller has as many bytes
-MAX_VALUES = 1 << 25  # numbers in all values that depend on the inputs
 # Pure functions of their inputs; control flow and random numbers are never evaluated.
 FOLDABLE = frozenset(
     """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand
@@ -34,10 +30,9 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
     for i in graph.input:
         if i.name not in initializers:
             f.shapes[i.name], f.types[i.name] = input_shapes[i.name], i.type.tensor_type.elem_type
-            _count(f, f"input {i.name!r}", f.shapes[i.name], MAX_VALUES)
+            f.count(f"input {i.name!r}", f.shapes[i.name], MAX_VALUES)
     for name, t in initializers.items():
-        _count(f, f"weights {name!r}", tuple(t.dims), MAX_CONSTANTS)
-        f.set_constant(name, _array(t))
+        f.set_constant(name, f.weights(t))
     f.known = {*f.shapes}
     for node in graph.node:
         _read(f, node)
@@ -50,11 +45,12 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
 
 
 def _read(f: Folded, node: onnx.NodeProto) -> None:
-    if node.op_type in ("Loop", "Scan") and node.domain == "":
-        return write_out(f, node, lambda inner: _read(f, inner))
-    _check_names(f, node)
-    for plain in as_float(f, node):
-        _visit(f, plain, f.opset)
+    with told(node):
+        if node.op_type in ("Loop", "Scan") and node.domain == "":
+            return write_out(f, node, lambda inner: _read(f, inner))
+        _check_names(f, node)
+        for plain in as_float(f, node):
+            _visit(f, plain, f.opset)
 
 
 def _check_names(f: Folded, node: onnx.NodeProto) -> None:
@@ -66,28 +62,6 @@ def _check_names(f: Folded, node: onnx.NodeProto) -> None:
         if v in f.known:
             raise HmdcError(f"{label(node)} writes {v!r}, which exists before it; export the network again")
         f.known |= {v} - {""}
-
-
-def _array(t: onnx.TensorProto) -> np.ndarray:
-    try:
-        a = numpy_helper.to_array(t)
-    except Exception as e:  # whatever numpy says of data that do not fill the shape
-        raise HmdcError(
-            f"weights {t.name!r} of shape {list(t.dims)} cannot be read: {e}; export the network again"
-        ) from e
-    if a.dtype.kind in "OSUc":
-        raise HmdcError(f"weights {t.name!r} have type {a.dtype}; numbers are compiled")
-    return a
-
-
-def _count(f: Folded, what: str, shape: tuple[int, ...], most: int) -> None:
-    """Refuse what a small file can make large."""
-    if min(shape, default=1) < 0:
-        raise HmdcError(f"{what} has shape {list(shape)}; export the network again")
-    f.numbers[most] = f.numbers.get(most, 0) + prod(shape)
-    if f.numbers[most] > most:
-        raise HmdcError(f"{what} has shape {list(shape)}, {f.numbers[most]} numbers with all before it; "
-                        f"at most {most} are compiled")  # fmt: skip
 
 
 def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
@@ -103,7 +77,7 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
             if f.types.get(name, onnx.TensorProto.UNDEFINED) in OTHER:
                 raise HmdcError(f"{label(node)} gives text or nothing; numbers are compiled")
             if name in f.shapes:
-                _count(f, label(node), f.shapes[name], MAX_CONSTANTS)
+                f.count(label(node), f.shapes[name], MAX_CONSTANTS)
             elif node.op_type not in ("Reshape", "Slice"):
                 raise HmdcError(f"{label(node)}: the size of its result cannot be bounded")
         for name, value in zip(node.output, _evaluate(f, node, opset)):
@@ -112,7 +86,7 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     else:
         f.nodes.append(node)
         for name in f.shapes.keys() & {*node.output}:
-            _count(f, f"{label(node)}: its result", f.shapes[name], MAX_VALUES)
+            f.count(f"{label(node)}: its result", f.shapes[name], MAX_VALUES)
             if 0 in f.shapes[name] and node.op_type != "Split":  # an empty part that nobody reads does no harm
                 raise HmdcError(f"{label(node)} gives nothing: its result has shape {list(f.shapes[name])}")
 

@@ -9,7 +9,7 @@ from onnx import helper
 
 from ...errors import HmdcError
 from ...model import Model, Node
-from .folded import Folded, label
+from .folded import Folded, label, told
 from .quantized import OTHERS
 
 TRANSLATORS: dict[str, Callable[["Graph", onnx.NodeProto], None]] = {}
@@ -79,7 +79,7 @@ class Graph:
             value = self.constant(node.input[position])
             if value is None:
                 raise refuse(node, f"its {name} depend on the input data", "export with fixed shapes")
-        return default if value is None else [int(v) for v in np.atleast_1d(value)]
+        return default if value is None else [int(v) for v in np.ravel(value)]
 
     def fresh(self, shape: tuple[int, ...]) -> str:
         """A new value between two layers."""
@@ -152,7 +152,8 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
                     "the shape of its result depends on the input data",
                     "export with fixed shapes (--input-shape)",
                 )
-        f(g, node)
+        with told(node):
+            f(g, node)
     constant = [v for v in folded.outputs if v in folded.constants]
     if constant:
         raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")

@@ -55,6 +55,8 @@ def _gather(g, node):
     n_axes = len(g.shape(x))
     axis = int(attributes(node).get("axis", 0)) % n_axes
     n = g.shape(x)[axis]
+    if not ((-n <= index) & (index < n)).all():
+        raise refuse(node, f"picks the indices {index.ravel()[:8].tolist()} of an axis of size {n}", "export again")
     picks = [int(i) % n for i in index.ravel()]
     step = picks[1] - picks[0] if len(picks) > 1 else 1
     stop = picks[-1] + (1 if step > 0 else -1)

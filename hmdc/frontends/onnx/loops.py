@@ -13,6 +13,7 @@ MAX_NODES = 1 << 14  # of all steps together
 WAY_OUT = "keep the recurrent layer whole: nn.LSTM/GRU/RNN in PyTorch, a plain LSTM/GRU layer without masks in Keras"
 
 Visit = Callable[[onnx.NodeProto], None]
+Step = Callable[[list[str], int], list[str]]  # values that a step reads, its number -> values that it makes
 
 
 def write_out(f: Folded, node: onnx.NodeProto, visit: Visit) -> None:
@@ -24,20 +25,23 @@ def write_out(f: Folded, node: onnx.NodeProto, visit: Visit) -> None:
     for t in body.initializer:
         if t.name in f.known:
             raise _refuse(node, f"hides {t.name!r} of the graph around it")
-    (_loop if node.op_type == "Loop" else _scan)(f, node, body, attrs, visit)
+    own = {t.name: f.add_constant(f"{t.name}/{node.output[0]}", f.weights(t)) for t in body.initializer}
+    step = lambda given, i: _step(f, node, body, own, given, i, visit)
+    if node.op_type == "Loop":
+        return _loop(f, node, step, visit)
+    _scan(f, node, attrs, len(body.output), step, visit)
 
 
 def _refuse(node: onnx.NodeProto, why: str) -> HmdcError:
     return HmdcError(f"{label(node)}: {why}; {WAY_OUT}")
 
 
-def _step(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, given: list[str], i: int, visit: Visit) -> list[str]:
-    """The nodes of step i under names of their own; returns the names of its outputs."""
+def _step(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, own: dict[str, str], given: list[str], i: int,
+          visit: Visit) -> list[str]:  # fmt: skip
+    """The nodes of step i under names of their own; returns the names of its outputs.  own: constants of the body."""
     if len(body.input) != len(given) or len(body.output) < len(node.output) + (node.op_type == "Loop"):
         raise _refuse(node, f"its body takes {len(body.input)} values and gives {len(body.output)}, which does not fit")
-    names = dict(zip((v.name for v in body.input), given))
-    for t in body.initializer:
-        names[t.name] = f.add_constant(f"{t.name}/{i}", onnx.numpy_helper.to_array(t))
+    names = own | dict(zip((v.name for v in body.input), given))
     if (i + 1) * max(len(body.node), 1) > MAX_NODES:
         raise _refuse(node, f"runs {i + 1} steps of {len(body.node)} nodes or more; the most is {MAX_NODES} nodes")
     for inner in body.node:
@@ -51,7 +55,7 @@ def _step(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, given: list[st
     return [names.get(v.name, v.name) for v in body.output]
 
 
-def _loop(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, attrs: dict, visit: Visit) -> None:
+def _loop(f: Folded, node: onnx.NodeProto, step: Step, visit: Visit) -> None:
     count, condition = [f.constants.get(v) if v else None for v in [*node.input, "", ""][:2]]
     if any(v and v not in f.constants for v in node.input[:2]):
         raise _refuse(node, "the number of its steps depends on the data")
@@ -60,7 +64,7 @@ def _loop(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, attrs: dict, v
     while go and i < most:
         counter = f.add_constant(f"{node.output[0]}/step{i}", np.int64(i))
         held = f.add_constant(f"{node.output[0]}/go{i}", np.bool_(True))
-        go, *out = _step(f, node, body, [counter, held, *states], i, visit)
+        go, *out = step([counter, held, *states], i)
         if go not in f.constants:
             raise _refuse(node, "the number of its steps depends on the data")
         go, states, i = bool(np.ravel(f.constants[go])[0]), out[: len(states)], i + 1
@@ -68,14 +72,18 @@ def _loop(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, attrs: dict, v
     _results(f, node, states, rows, visit)
 
 
-def _scan(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, attrs: dict, visit: Visit) -> None:
+def _scan(f: Folded, node: onnx.NodeProto, attrs: dict, results: int, step: Step, visit: Visit) -> None:
+    """results: of the body."""
     n = attrs["num_scan_inputs"]
     states, data = [*node.input[:-n]], [*node.input[-n:]]
-    outputs = len(body.output) - len(states)
+    outputs = results - len(states)
     if f.opset < 9 or any(attrs.get("scan_output_axes", ())):
         raise _refuse(node, "has a batch axis of its own, or outputs along another axis than the first")
     axes = attrs.get("scan_input_axes", [0] * n)
-    steps = f.shapes[data[0]][axes[0]]
+    lengths = {f.shapes[v][axis] for v, axis in zip(data, axes)}
+    if len(lengths) != 1:
+        raise _refuse(node, f"its inputs have {sorted(lengths)} steps")
+    (steps,) = lengths
     rows: list = [None] * steps
     backward = attrs.get("scan_output_directions", [0] * outputs)
     for i in range(steps):
@@ -84,7 +92,7 @@ def _scan(f: Folded, node: onnx.NodeProto, body: onnx.GraphProto, attrs: dict, v
             index = f.add_constant(f"{v}/index{i}", np.int64(steps - 1 - i if back else i))
             now.append(f"{v}/{node.name or node.output[0]}/in{i}")
             visit(helper.make_node("Gather", [v, index], [now[-1]], node.name, axis=axis))
-        out = _step(f, node, body, [*states, *now], i, visit)
+        out = step([*states, *now], i)
         states, rows[i] = out[: len(states)], out[len(states) :]
     columns = [c[::-1] if b else c for c, b in zip(zip(*rows), backward)]
     _results(f, node, states, list(zip(*columns)), visit)

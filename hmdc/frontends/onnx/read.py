@@ -70,6 +70,8 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     for node in graph.node:
         for a in node.attribute:  # whatever the attribute says it is
             yield from (a.t, *a.tensors, a.sparse_tensor.values, a.sparse_tensor.indices)
+            for inner in (a.g, *a.graphs):
+                yield from _tensors(inner)
 
 
 def _load_external(path: Path, tensor: onnx.TensorProto, most: int) -> bytes:

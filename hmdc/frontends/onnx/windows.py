@@ -152,6 +152,8 @@ def _pad(g, node):
         before[axis], after[axis] = pads[i], pads[i + len(axes)]
     for axis, n in enumerate(shape):  # negative: a slice
         start, stop = max(-before[axis], 0), n - max(-after[axis], 0)
+        if start >= stop:
+            raise refuse(node, f"cuts all {n} values of axis {axis} off", "export the network again")
         if (start, stop) != (0, n):
             cut = g.fresh((*g.shape(x)[:axis], stop - start, *g.shape(x)[axis + 1 :]))
             g.add("slice", "slice", [x], [cut], node, axis=axis, start=start, stop=stop, step=1)

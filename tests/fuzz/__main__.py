@@ -1,0 +1,180 @@
+"""Mutation fuzzing of everything that hmdc reads.
+
+    python -m tests.fuzz onnx pt --minutes 10 --seed 1
+    make fuzz MINUTES=10                                every kind of file, one after the other
+
+A mutant that reaches new lines of the frontends becomes a seed.  Each must end as oracle.py says, within 10 seconds
+and 1 GB.  One file of each sort of finding is left in --keep; once its cause is mended it belongs into
+tests/fuzz/found, which tests/test_fuzz.py replays forever.
+"""
+
+import argparse
+import os
+import pickle
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402, F401  before memory is limited
+
+from . import files, oracle, seeds  # noqa: E402
+from .draw import Draw  # noqa: E402
+from .kinds import KINDS, Kind  # noqa: E402
+
+MEMORY, SECONDS = 1 << 30, 10  # for one mutant; of the processor's time
+BATCH = 2000  # mutants of one process
+TRACED = str(Path(oracle.hmdc.__file__).parent / "frontends")
+
+
+class Lines:
+    """A trace function: which lines of the frontends ran."""
+
+    def __init__(self):
+        self.known, self.new = set(), False
+
+    def __call__(self, frame, event, _):
+        if not frame.f_code.co_filename.startswith(TRACED):
+            return None
+        if event == "line" and (key := (frame.f_code.co_filename, frame.f_lineno)) not in self.known:
+            self.known.add(key)
+            self.new = True
+        return self
+
+
+def attempt(kind: Kind, path: Path, lines: Lines | None = None) -> tuple[str, str]:
+    """What is wrong with how this file ends, as one line and in full; empty where nothing is."""
+
+    def stage(name: str) -> None:
+        path.with_name("stage").write_text(name)
+        sys.settrace(lines if name == "load" else None)
+
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        outcome = kind.run(path, stage)
+        with path.with_name("outcomes").open("a") as f:
+            f.write(f"{outcome!r}\n")
+        return "", ""
+    except oracle.Wrong as e:
+        return str(e).partition("\n")[0], str(e)
+    except Exception as e:  # whatever it is, it is not HmdcError
+        return oracle.where(e), traceback.format_exc()
+    finally:
+        sys.settrace(None)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def apart(work: Callable[[], None]) -> str:
+    """Run in a process of its own with little memory; how it died, if it did."""
+    if (pid := os.fork()) == 0:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        warnings.simplefilter("ignore")  # as the command line does
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return f"more than {SECONDS} s" if code == -signal.SIGPROF else f"exit code {code}" if code else ""
+
+
+class Fuzzer:
+    """Mutants of one kind of file.  In `work`: the mutant, the stage that it is in, outcomes, and the new seeds."""
+
+    def __init__(self, name: str, seed: int, work: Path, keep: Path):
+        self.name, self.kind, self.seed, self.work, self.keep = name, KINDS[name], seed, work, keep
+        self.path = work / f"m{self.kind.suffix}"
+        self.told = self.path.with_suffix(".toml") if self.kind.told else work / "told"
+        self.queue, self.lines = work / "queue", work / "lines"
+        self.queue.mkdir()
+
+    def run(self, end: float) -> None:
+        batch = 0
+        while time.monotonic() < end:
+            died = apart(lambda: self.batch(batch, end))  # noqa: B023
+            stage = (self.work / "stage").read_text()
+            if died and stage != "onnxruntime":
+                self.finding(f"{died} in {stage}", "")
+            batch += 1
+
+    def batch(self, number: int, end: float) -> None:
+        draw, lines = Draw(np.random.default_rng([self.seed, number])), Lines()
+        known = [*self.kind.seeds(), *(p.read_bytes() for p in sorted(self.queue.iterdir()))]
+        if self.lines.exists():
+            lines.known = pickle.loads(self.lines.read_bytes())
+        for i in range(BATCH):
+            if time.monotonic() > end:
+                break
+            self.mutant(draw, draw.pick(known))
+            lines.new = False
+            what, more = attempt(self.kind, self.path, lines)
+            if what:
+                self.finding(what, more)
+            elif lines.new and self.path.stat().st_size < 2 * seeds.MOST_BYTES:
+                known.append(self.path.read_bytes())
+                (self.queue / f"{number}_{i}").write_bytes(known[-1])
+        self.lines.write_bytes(pickle.dumps(lines.known))
+
+    def mutant(self, draw: Draw, blob: bytes) -> None:
+        try:
+            self.path.write_bytes(self.kind.mutate(draw, blob))
+        except Exception:  # the libraries that write such files do not hold everything
+            self.path.write_bytes(draw.bytes(blob))
+        self.told.unlink(missing_ok=True)
+        if self.kind.told and draw.chance(0.3):
+            self.told.write_bytes(files.toml(draw, seeds.TOLD))
+
+    def finding(self, what: str, more: str) -> None:
+        place = self.keep / f"{self.name}_{sha256(what.encode()).hexdigest()[:6]}{self.kind.suffix}"
+        if place.exists():
+            return
+        self.keep.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.path, place)
+        if self.told.exists():
+            shutil.copy(self.told, place.with_suffix(".toml"))
+        with (self.work / "found").open("a") as f:
+            f.write(f"{place}\n")
+        print(f"{place}: {what}\n{more}", flush=True)
+
+
+def fuzz(name: str, seconds: float, seed: int, keep: Path) -> int:
+    """Number of findings."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        Fuzzer(name, seed, work, keep).run(time.monotonic() + seconds)
+        found = (work / "found").read_text().count("\n") if (work / "found").exists() else 0
+        outcomes = (work / "outcomes").read_text().splitlines() if (work / "outcomes").exists() else []
+        rough = [o for o in outcomes if "last resort" in o]
+        queue = len(list((work / "queue").iterdir()))
+        if keep.exists():
+            (keep / f"{name}.outcomes").write_text("\n".join(outcomes))
+    print(f"{name}: seed {seed}, {len(outcomes)} mutants, {queue} with new lines, {len(rough)} refused by the last "
+          f"resort only, {found} findings", flush=True)  # fmt: skip
+    return found
+
+
+def main() -> int:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
+    p.add_argument("--minutes", type=float, default=1.0, help="for each kind")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="folder for what is found")
+    options = p.parse_args()
+    kinds = options.kinds or list(KINDS)
+    return int(sum(fuzz(name, options.minutes * 60, options.seed, options.keep) for name in kinds) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
