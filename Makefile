@@ -6,7 +6,7 @@ VENV := .venv
 PACKAGES := gcc libc6-dev g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 TOOLS := gcc g++ clang arm-none-eabi-gcc qemu-system-arm
 
-.PHONY: demo test speed lint accept-golden accept-figures code-size clean
+.PHONY: demo test speed lint accept-golden accept-figures accept-corpus fuzz code-size clean
 
 demo: $(VENV)/demo tools
 	$(VENV)/bin/hmdc demo
@@ -31,6 +31,15 @@ accept-golden: $(VENV)/test
 # After a change of speed or size that is meant: rewrite tests/figures.json, then read the diff.
 accept-figures: $(VENV)/test tools
 	HMDC_ACCEPT_FIGURES=1 $(VENV)/bin/python -m pytest -q tests/test_figures.py
+
+# After a change of what becomes of the bundled models that is meant: write docs/corpus.md again, then read the diff.
+accept-corpus: $(VENV)/test
+	HMDC_ACCEPT_CORPUS=1 $(VENV)/bin/python -m pytest -q tests/test_corpus_docs.py
+
+# Damaged and odd files of every kind, MINUTES for each; what breaks lies in build/fuzz.  Seldom, and long.
+MINUTES ?= 10
+fuzz: $(VENV)/test
+	$(VENV)/bin/python -m tests.fuzz --minutes $(MINUTES)
 
 # After a change of a kernel: measure its code and stack again.
 code-size: $(VENV)/demo tools

@@ -70,28 +70,45 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise HmdcError(f"{path}: no such data file; {how_to('x')}")
     try:
-        _check_size(path)
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        return arrays(path, "use fewer samples")
     except HmdcError:
         raise
     except Exception as e:  # numpy raises whatever zip and its header parser do
         raise HmdcError(
-            f"{path} is not a readable .npz or .npy file of plain arrays ({_one_line(e)}); {how_to('x')}"
+            f"{path} is not a readable .npz or .npy file of plain arrays ({one_line(e)}); {how_to('x')}"
         ) from e
 
 
-def _check_size(path: Path) -> None:
+def arrays(path: Path, less: str) -> dict[str, np.ndarray]:
+    """What a .npz file holds; a .npy file holds x.  less: what to do where that is too much.
+
+    Raises HmdcError for too much, anything else for files that are damaged.
+    """
+    _check_size(path, less)
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"x": loaded}
+    with loaded:
+        return plain(loaded)
+
+
+def plain(loaded: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file; numpy gives other members as bytes."""
+    found = {name: loaded[name] for name in loaded.files}
+    for name, a in found.items():
+        if not isinstance(a, np.ndarray):
+            raise ValueError(f"{name!r} is no array")
+    return found
+
+
+def _check_size(path: Path, less: str) -> None:
     """A small file can unpack to a huge one."""
     size = Path(path).stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as z:
             size = sum(member.file_size for member in z.infolist())
     if size > MAX_BYTES:
-        raise HmdcError(f"{path} holds {size} bytes of arrays; the most is {MAX_BYTES}: use fewer samples")
+        raise HmdcError(f"{path} holds {size} bytes of arrays; the most is {MAX_BYTES}: {less}")
 
 
 def npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -105,7 +122,7 @@ def npz(arrays: dict[str, np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def _one_line(e: Exception) -> str:
+def one_line(e: Exception) -> str:
     return (str(e).splitlines() or [type(e).__name__])[0][:120]
 
 

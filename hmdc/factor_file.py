@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import data
 from .errors import HmdcError
 
 
@@ -13,20 +14,17 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise HmdcError(f"{path}: no such file of factors")
     try:
-        arrays = _safetensors(path) if path.suffix == ".safetensors" else _npz(path)
+        arrays = (
+            _safetensors(path) if path.suffix == ".safetensors" else data.arrays(path, "leave out what is no factor")
+        )
     except HmdcError:
         raise
     except Exception as e:  # both readers raise whatever a damaged file makes them
-        raise HmdcError(f"{path} is not a readable .npz or .safetensors file ({str(e).splitlines()[0][:100]})") from e
+        raise HmdcError(f"{path} is not a readable .npz or .safetensors file ({data.one_line(e)})") from e
     for name, a in arrays.items():
         if a.dtype.kind not in "fiu" or not np.isfinite(a).all():
             raise HmdcError(f"{path}: {name} has values that are no finite numbers")
     return {name: a.astype(np.float64) for name, a in arrays.items()}
-
-
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:

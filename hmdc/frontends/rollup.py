@@ -24,6 +24,7 @@ AFFINE = ("dense", "affine", "reshape", "transpose", "pad")
 ARRANGE = ("reshape", "concat")
 TOLERANCE = 1e-5
 SAMPLES = 8
+MAX_PROBE = 1 << 23  # numbers of a sequence that probes how steps depend on x
 
 
 def roll_up(model: Model) -> Model:
@@ -106,6 +107,7 @@ def _candidates(model: Model, chain: list[Node]) -> Iterator[Model]:
         prod(model.shapes[source]) % total
         or any(prod(model.shapes[v]) != n for v in steps.states)
         or len(steps.states) > 2
+        or (size + 1) * total * size > MAX_PROBE
     ):
         return
     folded = len(chain) == total - 1  # of a first step from a constant state, U h is a constant

@@ -573,7 +573,6 @@ CASES = [
             nn.Sequential(nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), Permute(0, 2, 1)),
         ),
         {X: (1, 3, 8)},
-        **LATER,
         **DYN,
     ),
     Case(

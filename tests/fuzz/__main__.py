@@ -1,7 +1,8 @@
 """Mutation fuzzing of everything that hmdc reads.
 
-    python -m tests.fuzz onnx pt --minutes 10 --seed 1
-    make fuzz MINUTES=10                                every kind of file, one after the other
+    python -m tests.fuzz onnx pt --minutes 10 --seed 1     (make fuzz MINUTES=10: all kinds)
+    python -m tests.fuzz --mutants 200          as many of each kind, always the same ones
+    python -m tests.fuzz --replay FOLDER        the files in there, whose names begin with the kind
 
 A mutant that reaches new lines of the frontends becomes a seed.  Each must end as oracle.py says, within 10 seconds
 and 1 GB.  One file of each sort of finding is left in --keep; once its cause is mended it belongs into
@@ -98,34 +99,50 @@ class Fuzzer:
         self.path = work / f"m{self.kind.suffix}"
         self.told = self.path.with_suffix(".toml") if self.kind.told else work / "told"
         self.queue, self.lines = work / "queue", work / "lines"
-        self.queue.mkdir()
+        self.queue.mkdir(parents=True)
+        (work / "stage").write_text("preparation")
 
     def run(self, end: float) -> None:
+        """New mutants until then."""
         batch = 0
         while time.monotonic() < end:
-            died = apart(lambda: self.batch(batch, end))  # noqa: B023
-            stage = (self.work / "stage").read_text()
-            if died and stage != "onnxruntime":
-                self.finding(f"{died} in {stage}", "")
+            self.survive(lambda: self.guided(batch, end))  # noqa: B023
             batch += 1
 
-    def batch(self, number: int, end: float) -> None:
-        draw, lines = Draw(np.random.default_rng([self.seed, number])), Lines()
+    def survive(self, work: Callable[[], None]) -> None:
+        died = apart(work)
+        stage = (self.work / "stage").read_text()
+        if died and stage != "onnxruntime":
+            self.finding(f"{died} in {stage}", "")
+
+    def guided(self, batch: int, end: float) -> None:
+        draw, lines = Draw(np.random.default_rng([self.seed, batch])), Lines()
         known = [*self.kind.seeds(), *(p.read_bytes() for p in sorted(self.queue.iterdir()))]
         if self.lines.exists():
             lines.known = pickle.loads(self.lines.read_bytes())
         for i in range(BATCH):
             if time.monotonic() > end:
                 break
-            self.mutant(draw, draw.pick(known))
             lines.new = False
-            what, more = attempt(self.kind, self.path, lines)
-            if what:
-                self.finding(what, more)
-            elif lines.new and self.path.stat().st_size < 2 * seeds.MOST_BYTES:
+            if self.one(draw, draw.pick(known), lines) and lines.new:
                 known.append(self.path.read_bytes())
-                (self.queue / f"{number}_{i}").write_bytes(known[-1])
+                (self.queue / f"{batch}_{i}").write_bytes(known[-1])
         self.lines.write_bytes(pickle.dumps(lines.known))
+
+    def plain(self, first: int, last: int) -> None:
+        """Mutants by number: whatever became of those before does not matter."""
+        known = self.kind.seeds()
+        for i in range(first, last):
+            draw = Draw(np.random.default_rng([self.seed, i]))
+            self.one(draw, draw.pick(known), None)
+
+    def one(self, draw: Draw, blob: bytes, lines: Lines | None) -> bool:
+        """Whether nothing is wrong."""
+        self.mutant(draw, blob)
+        what, more = attempt(self.kind, self.path, lines)
+        if what:
+            self.finding(what, more)
+        return not what and self.path.stat().st_size < 2 * seeds.MOST_BYTES
 
     def mutant(self, draw: Draw, blob: bytes) -> None:
         try:
@@ -149,19 +166,40 @@ class Fuzzer:
         print(f"{place}: {what}\n{more}", flush=True)
 
 
-def fuzz(name: str, seconds: float, seed: int, keep: Path) -> int:
+def fuzz(name: str, seconds: float, mutants: int, seed: int, keep: Path) -> int:
     """Number of findings."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        Fuzzer(name, seed, work, keep).run(time.monotonic() + seconds)
-        found = (work / "found").read_text().count("\n") if (work / "found").exists() else 0
-        outcomes = (work / "outcomes").read_text().splitlines() if (work / "outcomes").exists() else []
-        rough = [o for o in outcomes if "last resort" in o]
-        queue = len(list((work / "queue").iterdir()))
-        if keep.exists():
-            (keep / f"{name}.outcomes").write_text("\n".join(outcomes))
-    print(f"{name}: seed {seed}, {len(outcomes)} mutants, {queue} with new lines, {len(rough)} refused by the last "
-          f"resort only, {found} findings", flush=True)  # fmt: skip
+        fuzzer = Fuzzer(name, seed, work, keep)
+        if mutants:
+            fuzzer.survive(lambda: fuzzer.plain(0, mutants))
+        else:
+            fuzzer.run(time.monotonic() + seconds)
+        read = lambda file: (work / file).read_text().splitlines() if (work / file).exists() else []
+        outcomes, found, queue = read("outcomes"), len(read("found")), len(list((work / "queue").iterdir()))
+    rough = sum("last resort" in line for line in outcomes)
+    print(f"{name}: seed {seed}, {len(outcomes)} mutants, {queue} with new lines, {rough} refused by the last resort "
+          f"only, {found} findings", flush=True)  # fmt: skip
+    return found
+
+
+def replay(folder: Path) -> int:
+    """Number of files in there that do not end as they should."""
+    found = 0
+    with tempfile.TemporaryDirectory() as work:
+        for file in sorted(p for p in folder.iterdir() if p.suffix != ".toml" or p.name.startswith("recipe_")):
+            fuzzer = Fuzzer(file.name.partition("_")[0], 0, Path(work) / file.name, folder)
+            shutil.copy(file, fuzzer.path)
+            if file.with_suffix(".toml").exists() and fuzzer.kind.told:
+                shutil.copy(file.with_suffix(".toml"), fuzzer.told)
+
+            def check(fuzzer: Fuzzer = fuzzer) -> None:
+                (fuzzer.work / "found").write_text("".join(attempt(fuzzer.kind, fuzzer.path)))
+
+            died = apart(check)
+            what = died or (fuzzer.work / "found").read_text()
+            found += bool(what)
+            print(f"{file}: {what or 'ends as it should'}", flush=True)
     return found
 
 
@@ -169,11 +207,14 @@ def main() -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     p.add_argument("--minutes", type=float, default=1.0, help="for each kind")
+    p.add_argument("--mutants", type=int, default=0, help="for each kind, instead of minutes")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--keep", type=Path, default=Path("build/fuzz"), help="folder for what is found")
-    options = p.parse_args()
-    kinds = options.kinds or list(KINDS)
-    return int(sum(fuzz(name, options.minutes * 60, options.seed, options.keep) for name in kinds) > 0)
+    p.add_argument("--replay", type=Path, help="folder of files to run instead")
+    o = p.parse_args()
+    if o.replay:
+        return int(replay(o.replay) > 0)
+    return int(sum(fuzz(name, o.minutes * 60, o.mutants, o.seed, o.keep) for name in o.kinds or KINDS) > 0)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ from safetensors.numpy import save as save_safetensors
 
 from .draw import FLOATS, INTS, NAMES, Draw
 
-OPCODES = [b")", b"}", b"]", b"t", b"(", b"R", b"b", b"Q", b"s", b"u", b"a", b"e", b"0", b"2", b"N", b"\x88", b"\x85",
-           b"\x86", b"\x87", b"h\x00", b"q\x00", b"\x94", b"J\xff\xff\xff\xff", b"J\xff\xff\xff\x7f", b"K\x00", b"K\x01",
-           b"\x8a\x08" + bytes(7) + b"\x40", b"G" + bytes(8), b"cos\nsystem\n", b"cbuiltins\neval\n", b"\x93", b"\x81",
-           b"X\x01\x00\x00\x00a", b"\x8c\x01a", b"C\x01a", b".", b"\x80\x04", b"I1\n", b"V\\ud800\n", b"\x8f", b"\x91",
-           b"B\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f", b"\x95" + b"\xff" * 8]  # fmt: skip
+OPCODES = [
+    *(bytes([b]) for b in b")}]t(RbQsuae02N.\x88\x85\x86\x87\x94\x93\x81\x8f\x91"),
+    b"h\x00", b"q\x00", b"J\xff\xff\xff\xff", b"J\xff\xff\xff\x7f", b"K\x00", b"K\x01", b"G" + bytes(8), b"C\x01a",
+    b"\x8a\x08" + bytes(7) + b"\x40", b"cos\nsystem\n", b"cbuiltins\neval\n", b"X\x01\x00\x00\x00a", b"\x8c\x01a",
+    b"\x80\x04", b"I1\n", b"V\\ud800\n", b"B\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f", b"\x95" + b"\xff" * 8,
+]  # fmt: skip
 LEAVES = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0", "weight_hr_l0", "weight_ih_l1", "weight_hh_l999",
           "weight_ih_l0_reverse", "weight_hh_l0_reverse", "weight_ih", "weight", "bias", "running_mean", "running_var",
           "W", "U", "W1", "W2", "U1", "U2", "bias_gate", "bias_update", "zeta", "nu", "alpha", "beta",
@@ -26,6 +27,7 @@ KERAS = ["LSTM", "GRU", "SimpleRNN", "Dense", "Bidirectional", "TimeDistributed"
          "units", "activation", "use_bias", "return_sequences", "go_backwards", "merge_mode", "relu", "linear", "name",
          "config", "class_name", "layers", "inbound_nodes", "batch_shape", "sum"]  # fmt: skip
 HEADER = ["dtype", "shape", "data_offsets", "F32", "F16", "BF16", "F64", "I64", "__metadata__"]
+WORDS = [b"'<f4'", b"'>f8'", b"'|O'", b"(3, 3)", b"()", b"True", b"(-1,)", b"(99999999999,)", b"'<U9'", b"{}", b"1e9"]
 TYPES = ["lstm", "gru", "rnn", "fastgrnn", "fastrnn", "dense", "batchnorm", "last", "final", "mean", "relu", "softmax"]
 
 
@@ -133,8 +135,8 @@ def npz(draw: Draw, blob: bytes) -> bytes:
         _members(draw, members)
     elif draw.chance(0.3):  # the header of an array
         name = draw.pick(list(members))
-        pool = [b"'<f4'", b"'>f8'", b"'|O'", b"(3, 3)", b"()", b"True", b"(-1,)", b"(99999999999,)", b"'<U9'", b"{}", b"1e9"]
-        members[name] = re.sub(rb"'[<>|][a-z]\d+'|\([\d, ]*\)|False", lambda m: draw.pick([m[0], *pool]), members[name], 3)
+        word = re.compile(rb"'[<>|][a-z]\d+'|\([\d, ]*\)|False")
+        members[name] = word.sub(lambda m: draw.pick([m[0], *WORDS]), members[name], count=3)
     else:
         out = io.BytesIO()
         try:
@@ -189,7 +191,23 @@ def _h5(draw: Draw, blob: bytes) -> bytes:
 def toml(draw: Draw, text: bytes) -> bytes:
     """Words and lines of it swapped for others."""
     words = re.split(rb"(\W+)", text)
-    pool = [*TYPES, *LEAVES[:4], "rnn", "fc", "true", "-1", "0", "9" * 30, "[]", "{}", '"', "nan", "1e99", "*", *map(str, INTS)]
+    pool = [
+        *TYPES,
+        *LEAVES[:4],
+        "rnn",
+        "fc",
+        "true",
+        "-1",
+        "0",
+        "9" * 30,
+        "[]",
+        "{}",
+        '"',
+        "nan",
+        "1e99",
+        "*",
+        *map(str, INTS),
+    ]
     for _ in range(draw.pick([1, 1, 2, 3])):
         at = draw.int(len(words))
         words[at] = draw.pick([b"", words[draw.int(len(words))], draw.pick(pool).encode()])

@@ -30,7 +30,7 @@ KINDS = {
     "npz": Kind(".npz", seeds.arrays, files.npz, told=True),
     "keras": Kind(".keras", corpus("dicts/*.keras"), files.keras),
     "h5": Kind(".h5", corpus("dicts/*.h5"), files.keras),
-    "data": Kind(".npz", lambda: seeds.small("examples/vowels_calibration.npz"), files.npz, oracle.data_file),
+    "data": Kind(".npz", seeds.data, files.npz, oracle.data_file),
     "factors": Kind(".npz", seeds.factors, files.npz, oracle.factors),
     "recipe": Kind(".toml", lambda: [seeds.RECIPES], files.toml, oracle.recipes),
 }

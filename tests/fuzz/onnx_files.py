@@ -278,7 +278,9 @@ def _extra(draw, graph, x: str, y: str, shape: list[int], opset: int) -> list[on
             other = draw.pick([x, constant(draw.rng.normal(size=part), np.float32), constant(2.0, np.float32)])
             inputs = [x, other] if draw.chance(0.6) else [other, x]
             op = draw.pick(BINARY)
-            return make(op, [constant(True, bool)] * (op == "Where") + inputs, **{"axis": axis} if op == "Concat" else {})
+            return make(
+                op, [constant(True, bool)] * (op == "Where") + inputs, **{"axis": axis} if op == "Concat" else {}
+            )
         case 10:
             op = draw.pick(REDUCE)
             return listed(op, "axes", [a - draw.pick([0, axes]) for a in some], 13 if op == "ReduceSum" else 18,

@@ -55,7 +55,15 @@ def arrays() -> list[bytes]:
     names = ("lstm.pt", "gru.pt", "cells.pt", "norm.pt", "projected.pt", "both_last.pt")
     found = [read(ROOT / "tests/corpus/dicts" / name).arrays for name in names]
     rng = np.random.default_rng(0)
-    fast = {"W1": (3, 5), "W2": (5, 6), "U": (6, 6), "bias_gate": (1, 6), "bias_update": (1, 6), "zeta": (1, 1), "nu": (1, 1)}
+    fast = {
+        "W1": (3, 5),
+        "W2": (5, 6),
+        "U": (6, 6),
+        "bias_gate": (1, 6),
+        "bias_update": (1, 6),
+        "zeta": (1, 1),
+        "nu": (1, 1),
+    }
     found.append({f"cell.{k}": rng.normal(size=s) for k, s in fast.items()})
     return [npz(a) for a in found]
 
@@ -64,6 +72,12 @@ def npz(found: dict[str, np.ndarray]) -> bytes:
     out = io.BytesIO()
     np.savez(out, **{k: a.astype(np.float32) for k, a in found.items()})
     return out.getvalue()
+
+
+def data() -> list[bytes]:
+    """Samples and labels for an input x [29, 12]."""
+    rng = np.random.default_rng(0)
+    return [npz({"x": rng.normal(size=(4, 29, 12)), "y": np.arange(4)})]
 
 
 def factors() -> list[bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...data import plain
 from ...errors import HmdcError
 from .torch_zip import read_torch, widen
 
@@ -70,7 +71,7 @@ def unzip(path: Path, blob: bytes) -> zipfile.ZipFile:
 def _npz(path: Path, blob: bytes) -> dict[str, np.ndarray]:
     unzip(path, blob).close()
     with np.load(io.BytesIO(blob), allow_pickle=False) as data:
-        return {name: data[name] for name in data.files}
+        return plain(data)
 
 
 def _torch(path: Path, blob: bytes) -> dict[str, np.ndarray]:

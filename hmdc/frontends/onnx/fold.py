@@ -121,6 +121,9 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         or any(v and v not in f.shapes for v in node.input)
     ):
         return
+    if node.op_type == "Slice" and 0 in f.shapes[node.input[0]]:  # onnx aborts the process where a step is negative
+        raise HmdcError(f"{label(node)} takes a part of nothing: its input has shape {list(f.shapes[node.input[0]])}; "
+                        "export the network again")  # fmt: skip
     node = _with_hidden_size(f, node)
     types = {v: helper.make_tensor_type_proto(f.types[v], f.shapes[v]) for v in node.input if v}
     data = {

@@ -118,7 +118,8 @@ def _choices(node, a, activations) -> dict:
     out = {}
     if activations and activations != CELLS[node.op_type.lower()].functions:
         out["activations"] = activations
-    if clip := float(a.get("clip", 0)):
+    if "clip" in a:
+        clip = float(a["clip"])  # 0 means no limit to some, nothing but 0 to ONNX Runtime
         if not 0 < clip < np.inf:
             raise refuse(node, f"clip={clip:g} is no limit", "export with a positive clip, or without")
         out["clip"] = clip
