@@ -16,6 +16,7 @@ def _onnx(path: Path, steps: int | None, input_shapes: dict, architecture: Path 
     return roll_up(load_onnx(path, steps, input_shapes))
 
 
+LONGEST = 1000  # letters of a message; files choose the names in them
 FRONTENDS = {".onnx": _onnx} | dicts.LOADERS
 
 
@@ -39,10 +40,12 @@ def load(
         raise HmdcError(f"{path}: files of type {path.suffix or 'none'!r} are not read; known: {', '.join(FRONTENDS)}")
     try:
         return simplify(reader(path, steps, input_shapes or {}, architecture and Path(architecture)))
-    except HmdcError:
+    except HmdcError as e:
+        if len(str(e)) > LONGEST:
+            raise HmdcError(f"{str(e)[:LONGEST]}...") from e
         raise
     except RecursionError as e:
         raise HmdcError(f"{path} is nested too deeply to be a valid model") from e
     except Exception as e:  # a damaged file can break the readers anywhere; one line for the user, -v shows the rest
-        reason = (str(e).splitlines() or [""])[0][:160]
+        reason = (str(e).splitlines() or [type(e).__name__])[0][:160] + " is missing" * isinstance(e, KeyError)
         raise HmdcError(f"{path} is damaged or not a valid model ({reason}); export it again") from e

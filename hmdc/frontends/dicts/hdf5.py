@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...apart import apart
 from ...errors import HmdcError
 from .tensors import MAX_VALUES, unzip
 
@@ -21,9 +22,15 @@ SAVE = "save the whole model: model.save('net.keras')"
 def read_keras(path: Path, blob: bytes) -> tuple[dict, dict[str, list[np.ndarray]]]:
     """The configuration of the model, and name of a layer -> its arrays."""
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as e:
         raise HmdcError(f"{path}: Keras files need h5py: pip install 'hmdc[keras]'") from e
+    return apart(_read, path, blob)
+
+
+def _read(path: Path, blob: bytes) -> tuple[dict, dict[str, list[np.ndarray]]]:
+    import h5py
+
     if path.suffix.lower() == ".keras":
         with unzip(path, blob) as archive:
             config, weights = json.loads(archive.read("config.json")), archive.read("model.weights.h5")
