@@ -1,6 +1,7 @@
 """What must hold of any file: a network that agrees with ONNX Runtime, or HmdcError of one line."""
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from zlib import crc32
 
@@ -20,7 +21,7 @@ from hmdc.simulate import simulate
 ROOT = Path(__file__).parents[2]
 SAMPLES, STEPS = 3, 5
 COMPILED = 8  # one network of so many becomes C, which takes ten times as long as all the rest
-MOST_MACS = 1 << 22  # networks beyond are loaded only
+MOST_MACS, MOST_VALUES = 1 << 22, 1 << 20  # networks beyond are loaded only
 TOLERANCE = 1e-4
 
 Stage = Callable[[str], None]
@@ -38,7 +39,8 @@ def network(path: Path, stage: Stage) -> str:
         model = _load(path, told if told.is_file() else None)
     except HmdcError as e:
         return _one_line(e)
-    if sum(w.size for n in model.nodes for w in n.weights.values()) * model.steps > MOST_MACS:
+    weights = sum(w.size for n in model.nodes for w in n.weights.values())
+    if weights * model.steps > MOST_MACS or sum(map(prod, model.shapes.values())) > MOST_VALUES:
         return "large"
     inputs = _inputs(model)
     values = evaluate(model, inputs)
