@@ -94,12 +94,15 @@ class Builder:
         self._blocks, self._loop = outer
 
     @contextmanager
-    def loop(self, repeat: int):
-        """Calls emitted inside run `repeat` times; the views given to them advance.  Loops may hold loops."""
+    def loop(self, repeat: int, length: str = "", part: str = "first"):
+        """Calls emitted inside run `repeat` times; the views given to them advance.  Loops may hold loops.
+
+        length, part: see Block.
+        """
         if repeat == 1:
             yield
             return
-        around, self._loop = self._loop, Block(repeat=repeat)
+        around, self._loop = self._loop, Block(repeat=repeat, length=length, part=part)
         (around.calls if around else self._blocks).append(self._loop)
         yield
         self._loop = around

@@ -199,7 +199,7 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
             f"--precision {precision} needs typical inputs: --calibration DATA.npz; "
             f"{data.how_to(first)}, shape (samples, {shape})"
         )
-    return data.load(Path(path), model.inputs, set(roles(model).states), model.tokens).inputs
+    return data.load(Path(path), model.inputs, set(roles(model).states), model.integers).inputs
 
 
 def _generate(model: Model, assignments, maps, program: Program, name: str, target: str,

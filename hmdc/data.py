@@ -32,9 +32,9 @@ class Data:
 
 
 def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset(),
-         tokens: dict[str, int] = MappingProxyType({})) -> Data:  # fmt: skip
+         integers: dict[str, tuple[int, int]] = MappingProxyType({})) -> Data:  # fmt: skip
     """Read `path` for a model with inputs `shapes`; those in `optional` (states) may be absent, those in
-    `tokens` are integers below so many.
+    `integers` are integers, least to most.
 
     Raises HmdcError naming the file, the array, its shape and the shape that is wanted.
     """
@@ -52,7 +52,7 @@ def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = fr
     for name, shape in shapes.items():
         if name in arrays:
             inputs[name] = _fit(path, name, arrays[name], shape)
-            _check_tokens(path, name, inputs[name], tokens.get(name))
+            _check_integers(path, name, inputs[name], integers.get(name))
         elif name not in optional:
             raise HmdcError(f"{path} has no array {name!r} (samples, {', '.join(map(str, shape))}); {how_to(names[0])}")
     counts = {name: len(a) for name, a in inputs.items()}
@@ -141,10 +141,15 @@ def _fit(path: Path, name: str, a: np.ndarray, shape: tuple[int, ...]) -> np.nda
     return a
 
 
-def _check_tokens(path: Path, name: str, a: np.ndarray, n: int | None) -> None:
-    wrong = [] if n is None else a[(a < -n) | (a >= n) | (a != np.floor(a))]
+def _check_integers(path: Path, name: str, a: np.ndarray, limits: tuple[int, int] | None) -> None:
+    if limits is None:
+        return
+    least, most = limits
+    wrong = a[(a < least) | (a > most) | (a != np.floor(a))]
     if len(wrong):
-        raise HmdcError(f"{path}: array {name!r} has the value {wrong[0]:g}; the embedding takes integers below {n}")
+        raise HmdcError(
+            f"{path}: array {name!r} has the value {wrong[0]:g}; integers from {least} to {most} are wanted"
+        )
 
 
 def _labels(path: Path, y: np.ndarray | None, samples: int) -> np.ndarray | None:

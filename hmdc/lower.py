@@ -130,7 +130,7 @@ class Lowering:
         time = tag if isinstance(tag, int) else None
         if time is not None:
             shape = (*shape[:time], 1, *shape[time + 1 :])
-        fmt = TOKEN if value in self.model.tokens else self.b.activation
+        fmt = TOKEN if value in self.model.integers else self.b.activation
         v = self.b.buffer(value, shape, fmt, "input")
         self.views[value] = v
         self.b.program.inputs.append(Port(value, v.buf, self.model.inputs[value], prod(shape), time))

@@ -40,7 +40,7 @@ class Model:
     """inputs: name -> shape.  nodes: in topological order.  outputs: names of values.  steps: length of the time axis.
 
     sha256: of the file that the user gave.  path: its name, for messages only.  found: what a file without a
-    graph was taken for, rows of a table for people.  tokens: inputs that are integers -> n, for -n to n - 1.
+    graph was taken for, rows of a table for people.  integers: inputs that are integers -> least, most.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -51,7 +51,7 @@ class Model:
     sha256: str = ""
     path: str = ""
     found: list[dict] = field(default_factory=list)
-    tokens: dict[str, int] = field(default_factory=dict)
+    integers: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def consumers(self) -> dict[str, list[tuple[Node, int]]]:
         """value -> (node, position of the input)."""
@@ -74,7 +74,7 @@ class Model:
                           "weights": list(n.weights), "source": n.source})  # fmt: skip
         graph = {"inputs": self.inputs, "nodes": nodes, "outputs": self.outputs, "shapes": self.shapes,
                  "steps": self.steps, "sha256": self.sha256, "path": self.path,
-                 "tokens": self.tokens}  # fmt: skip
+                 "integers": self.integers}  # fmt: skip
         np.savez(path, graph=np.array(json.dumps(graph)), **arrays)
 
     @classmethod
@@ -97,7 +97,7 @@ class Model:
                 ]
         except (OSError, KeyError, ValueError) as e:
             raise HmdcError(f"{path} is damaged ({e}); run hmdc compile again") from e
-        rest = g["steps"], g["sha256"], g["path"], g["tokens"]
+        rest = g["steps"], g["sha256"], g["path"], _tuples(g["integers"])
         return cls(_tuples(g["inputs"]), nodes, g["outputs"], _tuples(g["shapes"]), *rest)
 
 

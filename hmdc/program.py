@@ -1,6 +1,7 @@
 """A Program: named buffers and straight lines of kernel calls.  Everything after lowering sees only this."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -140,12 +141,27 @@ class View:
         return replace(self.slice(axis, start, start + n), advance=-move if reverse else move)
 
 
+# part of a block that depends on a length n -> its iterations, from and up to, as (multiples of repeat, of n)
+PARTS = {"first": ((0, 0), (0, 1)), "behind": ((0, 1), (1, 0)), "last": ((1, -1), (1, 0)), "before": ((0, 0), (1, -1))}
+
+
 @dataclass
 class Block:
-    """Kernel calls run `repeat` times; among them may be blocks of calls, which hold no further blocks."""
+    """Kernel calls run `repeat` times; among them may be blocks of calls, which hold no further blocks.
+
+    length: a buffer of one int32, n; only a part of the iterations runs: the first n, the last n, those behind the
+    first or before the last.  n is limited to 0..repeat.
+    """
 
     calls: list = field(default_factory=list)
     repeat: int = 1
+    length: str = ""
+    part: str = "first"
+
+    def iterations(self, n: int) -> range:
+        """Those that run when the length is n."""
+        n = min(max(n, 0), self.repeat)
+        return range(*(r * self.repeat + k * n for r, k in PARTS[self.part])) if self.length else range(self.repeat)
 
     def walk(self, outer: int = 1) -> Iterator[tuple]:
         """(call, repeat of its block, repeat of the block around that one), in order."""
@@ -229,6 +245,10 @@ class Program:
         for block in self.functions[function]:
             yield from ((call, repeat * outer) for call, repeat, outer in block.walk())
 
+    def lengths(self) -> dict[str, int]:
+        """Inputs that tell how many steps there are -> the most."""
+        return {b.length: b.repeat for blocks in self.functions.values() for b in blocks if b.length}
+
     def ports(self) -> list[Port]:
         return self.inputs + self.outputs
 
@@ -261,8 +281,10 @@ class Env:
             self._block(block, watch, 0)
         self.iteration = self.outer = 0
 
-    def _block(self, block: Block, watch, outer: int) -> None:
-        for i in range(block.repeat):
+    def _block(self, block: Block, watch, outer: int, length: int | None = None) -> None:
+        if block.length and length is None:
+            return self._by_length(block, watch)
+        for i in block.iterations(length or 0):
             for call in block.calls:
                 if isinstance(call, Block):
                     self._block(call, watch, i)
@@ -271,3 +293,13 @@ class Env:
                 call.run(self)
                 if watch:
                     watch(call, self)
+
+    def _by_length(self, block: Block, watch) -> None:
+        """Samples of one length at a time."""
+        lengths = self.arrays[block.length][:, 0]
+        for n in np.unique(lengths):
+            some = copy(self)
+            some.arrays = {name: a[lengths == n] for name, a in self.arrays.items()}
+            some._block(block, watch, 0, int(n))
+            for name, a in some.arrays.items():
+                self.arrays[name][lengths == n] = a

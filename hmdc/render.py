@@ -15,7 +15,7 @@ from .kernels.load import Load
 from .names import Namespace
 from .paths import TEMPLATES
 from .place import ALIGN, Plan
-from .program import Block, Buffer, Port, Program, View
+from .program import PARTS, Block, Buffer, Port, Program, View
 
 C_TYPES = {f"{u}int{n}": f"{u}int{n}_t" for u in ("", "u") for n in (8, 16, 32)} | {"float32": "float"}
 WIDTH = 108
@@ -70,6 +70,7 @@ class Renderer:
             "states_out": [a for a in self.arguments if not a.const and a.port.kind == "state"],
             "stream": [a for a in self.arguments if a.port.kind == "stream"],
             "steps": self.program.steps, "period": self.program.period, "plan": self.plan,
+            "lengths": self.program.lengths(),
         }  # fmt: skip
         files = {".c": "model.c.j2", ".h": "model.h.j2"}
         if not self.float_mode:
@@ -130,6 +131,7 @@ class Renderer:
 
     def _function(self, name: str, blocks: list[Block]) -> dict:
         lines = [line for block in blocks for line in self._block(block, ())]
+        lines = [*dict.fromkeys(self._limited(b) for b in blocks if b.length), *lines]
         used = {v.buf for c in self.program.calls(name) for v in c.reads() + c.writes()}
         return {"lines": lines, "arguments": [a for a in self.arguments if a.port.buf in used],
                 "uses_state": any("s->" in line for line in lines)}  # fmt: skip
@@ -143,8 +145,20 @@ class Renderer:
             lines += self._block(c, counters) if isinstance(c, Block) else [self._call(c, counters)]
         if block.repeat == 1:
             return lines
-        head = f"for (int {variable} = 0; {variable} < {block.repeat}; {variable}++) {{"
+        first, end = self._bounds(block)
+        head = f"for (int {variable} = {first}; {variable} < {end}; {variable}++) {{"
         return [head, *(f"    {line}" for line in lines), "}"]
+
+    def _bounds(self, block: Block) -> tuple[str, str]:
+        """The iterations of a loop, from and up to, as C."""
+        n, repeat = self.idents[f"{block.length}.limited"] if block.length else "", block.repeat
+        text = {(0, 0): "0", (0, 1): n, (1, 0): str(repeat), (1, -1): f"{repeat} - {n}"}
+        return tuple(text[bound] for bound in PARTS[block.part]) if block.length else ("0", str(repeat))
+
+    def _limited(self, block: Block) -> str:
+        """How many iterations the caller wants, of those that there are."""
+        given, n = self.idents[block.length], self.idents[f"{block.length}.limited"]
+        return f"const int {n} = *{given} < 0 ? 0 : *{given} > {block.repeat} ? {block.repeat} : (int)*{given};"
 
     def _call(self, call: Kernel, counters: tuple[str, ...]) -> str:
         """counters: variables that count the iterations of its block and of the one around, "" without a loop."""

@@ -124,7 +124,8 @@ def _layer(node: Node, assigned, maps, program: Program, time_block: int | None)
     names = {c.name for c in mine}
     work = sum(c.macs() * times * n for f, n in program.runs.items()
                for c, times in program.times(f) if c.name in names)  # fmt: skip
-    time_block = time_block if node.op in CELLS and takes_blocks(maps, node.name) else None
+    grouped = node.op in CELLS and takes_blocks(maps, node.name) and not node.attrs.get("length")
+    time_block = time_block if grouped else None
     matrices = [_matrix(a, maps[a.matrix], program.precision == "float32") for a in assigned]
     before, after = (sum(m[k] for m in matrices) for k in ("dense_parameters", "parameters"))
     total = stored_bytes(mine)

@@ -50,7 +50,7 @@ def roles(model: Model) -> Roles:
 
 def _sets_state(node: Node, position: int, only_state: set[str]) -> bool:
     if node.op in CELLS:
-        return position > 0
+        return 0 < position <= len(CELLS[node.op].states)
     return all(v in only_state for v in node.outputs if v)
 
 
@@ -121,8 +121,6 @@ def _attempt(model: Model, who: Roles, tags: dict[str, Tag], n: int) -> tuple[Fr
     for node in who.main:
         known = [v for v in node.inputs if v in tags]
         try:
-            if node.op in CELLS and len(known) > 1:
-                raise NotStreamable(f"the initial state of {node.name} depends on the sequence")
             rate = _common(node, {rates[v] for v in known if v in rates})
             step, out = OPS[node.op].frame(node, [tags[v] for v in known], [model.shapes[v] for v in known])
         except NotStreamable as e:
@@ -161,7 +159,8 @@ def _slowest(model: Model, nodes: list[Node], tags: dict[str, Tag], rates: dict[
 
 def newest(model: Model, nodes: list[Node]) -> list[Node]:
     """The nodes of a whole sequence; forward layers keep no more than the newest h if that is all that is read."""
-    for layer in [n for n in nodes if n.op in CELLS and n.outputs[0] and not n.attrs["reverse"]]:
+    forward = [n for n in nodes if n.op in CELLS and not n.attrs["reverse"] and not n.attrs.get("length")]
+    for layer in [n for n in forward if n.outputs[0]]:
         nodes = _newest(model, nodes, layer) or nodes
     return nodes
 

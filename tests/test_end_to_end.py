@@ -19,7 +19,8 @@ from hmdc.verify import real_outputs, verify
 
 OK = [name for name, case in CASES.items() if case["expect"] == "ok"]
 ON_BOARD = ["ts_lstm_last", "dyn_gru_mean_sigmoid", "ts_bilstm_steps", "dyn_gru_stacked_bi", "dyn_gru_residual",
-            "ts_gru_stream_stacked", "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax"]  # fmt: skip
+            "ts_gru_stream_stacked", "dyn_lstm_stream_t6", "ts_rnn_relu", "dyn_gru_mlp_softmax",
+            "ts_lstm_packed"]  # fmt: skip
 BOARD = "mps2-an386"
 TARGET = {t.board: t.name for t in reversed(TARGETS.values()) if t.board}  # the C is compiled for the board's core
 

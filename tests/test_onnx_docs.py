@@ -47,8 +47,9 @@ def built(draw):
 
 
 def lengths(g) -> None:
-    g.input.append(helper.make_tensor_value_info("n", TensorProto.INT32, [1]))
-    g.node[0].input[4] = "n"
+    g.input.append(helper.make_tensor_value_info("mask", TensorProto.INT32, [3]))
+    g.node.insert(0, helper.make_node("ReduceSum", ["mask"], ["n"]))
+    g.node[1].input[4] = "n"
 
 
 def weights(g) -> None:
@@ -87,7 +88,7 @@ def picked(net: Net) -> None:
 CASES = {
     "If": subgraph("If"),
     "Loop that ends when the data say so": built(masked),
-    "packed sequences": model(lengths),
+    "lengths from data": model(lengths),
     "projected LSTM": lambda f: shutil.copy(ROOT / "tests/corpus/torch/dyn_lstm_proj.onnx", f / "m.onnx"),
     "weights from data": model(weights),
     "training mode": built(training),

@@ -100,7 +100,7 @@ def say_found(network: Model) -> None:
 
 def read_data(build: Build, path: Path, limit: int | None) -> data.Data:
     optional = {p.name for p in build.program.inputs if p.kind == "state"}
-    return data.load(path, build.model.inputs, optional, build.model.tokens).first(limit)
+    return data.load(path, build.model.inputs, optional, build.model.integers).first(limit)
 
 
 @main.command("verify")

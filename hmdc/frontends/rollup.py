@@ -55,8 +55,9 @@ def _same(old: Model, new: Model) -> bool:
 def _random(model: Model, seed: int) -> dict[str, np.ndarray]:
     """Some samples of every input."""
     rng = np.random.default_rng(seed)
-    return {v: rng.integers(0, model.tokens[v], (SAMPLES, *s)) if v in model.tokens else rng.normal(size=(SAMPLES, *s))
-            for v, s in model.inputs.items()}  # fmt: skip
+    sizes = {v: (SAMPLES, *s) for v, s in model.inputs.items()}
+    normal = {v: rng.normal(size=s) for v, s in sizes.items() if v not in model.integers}
+    return normal | {v: rng.integers(*limits, sizes[v], endpoint=True) for v, limits in model.integers.items()}
 
 
 def _chains(model: Model) -> list[list[Node]]:

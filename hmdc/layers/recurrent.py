@@ -4,7 +4,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..errors import NotStreamable
-from ..kernels import Copy
+from ..kernels import Copy, Load
 from ..program import View
 from .base import Layer
 
@@ -13,24 +13,35 @@ class Recurrent(Layer):
     """inputs: x [T, 1, I], then the initial states [1, 1, H] ('' = weights h0, c0 or zeros), in the order cell.states.
 
     outputs: every h [T, 1, 1, H], then the final states [1, 1, H].  attrs: hidden, reverse, and what the cell wants;
-    newest: nobody asks for another h than the last one.
+    newest: nobody asks for another h than the last one.  length: whether the last input is the number of steps [1],
+    an integer from 1 to T: behind them every h is 0, the final states are those at the end of them, and a reverse
+    layer begins there.
     """
 
     def reference(self, node, x, *initial):
-        cell, n = CELLS[node.op], node.attrs["hidden"]
+        cell, n, length = CELLS[node.op], node.attrs["hidden"], np.full((len(x), 1), x.shape[1])
+        if node.attrs.get("length"):
+            *initial, length = initial
+            length = length.reshape(len(x), 1)
         state = {}
         for name, given in zip(cell.states, (*initial, *[None] * len(cell.states))):
             given = node.weights.get(f"{name}0", np.zeros(n)) if given is None else given.reshape(len(x), n)
             state[name] = np.broadcast_to(given, (len(x), n))
         steps, ys = range(x.shape[1]), []
         for t in reversed(steps) if node.attrs["reverse"] else steps:
-            state = cell.reference(node, x[:, t, 0], state)
-            ys.append(state["h"])
+            new, runs = cell.reference(node, x[:, t, 0], state), t < length
+            state = {name: np.where(runs, new[name], old) for name, old in state.items()}
+            ys.append(np.where(runs, state["h"], 0.0))
         y = np.stack(ys[::-1] if node.attrs["reverse"] else ys, axis=1)[:, :, None, None]
         return (y, *(state[s][:, None, None] for s in cell.states))
 
     def lower(self, b, node, x, *initial):
-        cell, n, steps = CELLS[node.op], node.attrs["hidden"], x.shape[0]
+        cell, n, steps, reverse = CELLS[node.op], node.attrs["hidden"], x.shape[0], node.attrs["reverse"]
+        length, groups = "", b.groups(node.name, steps)
+        if node.attrs.get("length"):
+            *initial, given = initial
+            length, groups = given.buf, [(0, steps, 1)]
+        runs, rests = ("last", "before") if reverse else ("first", "behind")
         state = self._states(b, node, cell, x)
         for name, given in zip(cell.states, initial):
             if given is not None:
@@ -38,10 +49,13 @@ class Recurrent(Layer):
         h = state["feed"]
         y = self._all_steps(b, node, h, steps)
         made: list[View] = []
-        for first, blocks, n_steps in b.groups(node.name, steps):
-            x_b, y_b = (v and v.walk(0, first, n_steps, node.attrs["reverse"]) for v in (x, y))
-            with b.same_buffers(made), b.loop(blocks):
+        for first, blocks, n_steps in groups:
+            x_b, y_b = (v and v.walk(0, first, n_steps, reverse) for v in (x, y))
+            with b.same_buffers(made), b.loop(blocks, length, runs):
                 self._block(b, node, x_b, y_b, state)
+        if length and y is not None:
+            with b.loop(steps, length, rests):
+                b.emit(Load(f"{node.name}.behind", y.walk(0, 0, 1, reverse), np.zeros(n)))
         final = [h if name == "h" else state[name] for name in cell.states]
         return (h.reshape(1, 1, 1, n) if y is None else y, *(v.reshape(1, 1, n) for v in final))
 
@@ -105,6 +119,10 @@ class Recurrent(Layer):
         return b.output(value, (steps, 1, 1, n), f"{node.name}.y", b.fmt(h))
 
     def frame(self, node, tags, shapes):
+        if node.attrs.get("length"):
+            raise NotStreamable(f"{node.name} takes the length of its sequence")
+        if len(tags) > 1:
+            raise NotStreamable(f"the initial state of {node.name} depends on the sequence")
         if tags[0] != 0:
             raise NotStreamable(f"{node.name} does not read its input step by step")
         if node.attrs["reverse"] and shapes[0][0] > 1:

@@ -186,6 +186,21 @@ class Packed(nn.Module):
         return self.head(torch.cat([h[-1], out.sum(1) / lengths.unsqueeze(1)], dim=1))
 
 
+class PackedNet(nn.Module):
+    """pack -> recurrent layer -> pad again to all steps -> take -> head"""
+
+    def __init__(self, rnn: nn.Module, take: Callable, head: nn.Module):
+        super().__init__()
+        self.rnn, self.take, self.head = rnn, take, head
+
+    def forward(self, x: Tensor, lengths: Tensor):
+        first = self.rnn.batch_first
+        packed, state = self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=first))
+        steps = x.shape[1 if first else 0]
+        out, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=first, total_length=steps)
+        return self.head(self.take(out, state)), out
+
+
 def batch_norm(features: int) -> nn.BatchNorm1d:
     """A BatchNorm as training leaves it: a fresh one is the identity and would hide mistakes."""
     norm = nn.BatchNorm1d(features)
@@ -587,7 +602,24 @@ CASES = [
         "packed sequence: sequence_lens; h_n[-1] and the mean over the real steps",
         lambda: Packed(3, 5),
         {X: (1, 7, 3), "lengths": Ints((1,), 3, 8)},
-        **LATER,
+        **TS,
+    ),
+    Case(
+        "gru_packed_stacked_bi",
+        "packed sequence: bidirectional GRU of 2 layers, cat(h[-2], h[-1]), all steps returned",
+        lambda: PackedNet(nn.GRU(3, 4, 2, bidirectional=True, **FIRST), both_ends, nn.Linear(8, 2)),
+        {X: (1, 7, 3), "lengths": Ints((1,), 1, 8)},
+        ("y", "out"),
+        **TS,
+    ),
+    Case(
+        "rnn_packed_steps",
+        "packed sequence: RNN, time first, dynamic time, Linear on all steps",
+        lambda: PackedNet(nn.RNN(3, 5), steps, nn.Linear(5, 2)),
+        {X: (7, 1, 3), "lengths": Ints((1,), 1, 6)},
+        ("y", "out"),
+        dynamic={X: {0: "time"}},
+        samples={X: (5, 1, 3)},
         **TS,
     ),
     Case(

@@ -89,7 +89,7 @@ def where(e: BaseException) -> str:
 
 def _inputs(model: Model) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
-    return {v: rng.integers(0, model.tokens[v], (SAMPLES, *s)).astype(np.float64) if v in model.tokens
+    return {v: rng.integers(*model.integers[v], (SAMPLES, *s), endpoint=True).astype(float) if v in model.integers
             else rng.normal(size=(SAMPLES, *s)).astype(np.float32).astype(np.float64)
             for v, s in model.inputs.items()}  # fmt: skip
 
@@ -138,7 +138,7 @@ def _against_onnx_runtime(path: Path, model: Model, inputs: dict, values: dict, 
         return
     stage("compare")
     noise = {v: a * (1 + 1e-6 * np.random.default_rng(1).normal(size=a.shape)) for v, a in inputs.items()
-             if v not in model.tokens}  # fmt: skip
+             if v not in model.integers}  # fmt: skip
     moved = evaluate(model, inputs | noise)
     for k, name in enumerate(model.outputs):
         want, got = np.stack([r[k] for r in rows]).astype(np.float64), values[name]

@@ -5,6 +5,7 @@ from pathlib import Path
 from ...model import Model
 from .bind import bind
 from .graph import translate
+from .lengths import tabulate
 from .read import read
 
 
@@ -12,6 +13,7 @@ def load(path: Path, steps: int | None, input_shapes: dict[str, tuple[int, ...]]
     """See frontends.load."""
     proto, digest = read(path)
     folded = bind(proto, steps, input_shapes)
+    tabulate(folded)
     return translate(folded, digest, path.name)
 
 

@@ -40,7 +40,7 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
     for name in f.outputs:
         if name not in f.known or f.outputs.count(name) > 1:
             raise HmdcError(f"output {name!r} is listed twice or computed by no node; export the network again")
-    _drop_dead(f)
+    drop_dead(f)
     return f
 
 
@@ -159,7 +159,7 @@ def _with_hidden_size(f: Folded, node: onnx.NodeProto) -> onnx.NodeProto:
     return copy
 
 
-def _drop_dead(f: Folded) -> None:
+def drop_dead(f: Folded) -> None:
     needed, live = set(f.outputs), []
     for node in reversed(f.nodes):
         if needed & set(node.output):

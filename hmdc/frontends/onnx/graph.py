@@ -159,12 +159,17 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
         raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")
     used = {v for n in g.nodes for v in n.inputs}
     inputs = {v: s for v, s in folded.inputs.items() if v in used or v in folded.outputs}
-    tokens = {v: _vocabulary(g, v) for v in inputs if folded.types[v] not in FLOATS}
-    return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path, tokens=tokens)
+    integers = {v: _limits(g, v) for v in inputs if folded.types[v] not in FLOATS}
+    return Model(inputs, g.nodes, list(folded.outputs), sha256=digest, path=path, integers=integers)
 
 
-def _vocabulary(g: Graph, name: str) -> int:
-    """How many tokens an integer input may take: nothing but embeddings may read it."""
+def _limits(g: Graph, name: str) -> tuple[int, int]:
+    """The integers that an input may take: nothing may read it but embeddings, or layers that it tells the length."""
+    steps = {g.shape(n.inputs[0])[0] for n in g.nodes if n.attrs.get("length") and n.inputs[-1] == name}
+    if len(steps) > 1:
+        raise HmdcError(f"input {name!r} is the length of sequences of {sorted(steps)} steps; make them equally long")
+    if steps:
+        return 1, steps.pop()
     tokens, rows = {name}, []
     for node in g.nodes:
         if tokens & {*node.inputs} and node.op in ("reshape", "transpose", "slice"):
@@ -177,7 +182,7 @@ def _vocabulary(g: Graph, name: str) -> int:
     if not rows or tokens & {*g.folded.outputs}:
         kind = onnx.TensorProto.DataType.Name(g.folded.types[name])
         raise HmdcError(f"input {name!r} has type {kind} and no embedding alone reads it; float inputs are compiled")
-    return min(rows)
+    return -min(rows), min(rows) - 1
 
 
 from . import forms, functions, layers, recurrent, windows  # noqa: E402, F401  the translators register themselves

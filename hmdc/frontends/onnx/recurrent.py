@@ -6,6 +6,7 @@ from ...cells import CELLS
 from ...errors import HmdcError
 from ...functions import function
 from .graph import attributes, refuse, translator
+from .lengths import origin
 
 # op -> (gates, order that brings ONNX's gate rows into the order of cells, states, functions)
 KINDS = {"LSTM": (4, (0, 2, 3, 1), 2, 3), "GRU": (3, (0, 1, 2), 1, 2), "RNN": (1, (0,), 1, 1)}
@@ -31,7 +32,7 @@ def _recurrent(g, node):
     w, u, bias = _weights(g, node, inputs, gates, len(directions))
     n = u.shape[2]
     x, steps = _data(g, node, inputs[0], w.shape[2], a.get("layout", 0))
-    _refuse_rest(g, node, inputs, steps)
+    x, length, behind = _length(g, node, inputs[4], x, steps)
     activations = _activations(node, a, len(directions) * count)
     peepholes = _peepholes(g, node, inputs[7] if node.op_type == "LSTM" else "", len(directions), n)
     initial = [_initial(g, node, v, len(directions), n) for v in inputs[5 : 5 + states]]
@@ -45,12 +46,14 @@ def _recurrent(g, node):
         if peepholes is not None:
             weights["p"] = peepholes[d][perm_p]
         attrs = {"hidden": n, "reverse": reverse, **_choices(node, a, activations[d * count : (d + 1) * count])}
-        values = [g.fresh((steps, 1, 1, n))] + [g.fresh((1, 1, n)) for _ in range(states)]
+        values = [g.fresh((steps - behind, 1, 1, n))] + [g.fresh((1, 1, n)) for _ in range(states)]
         ports = []
         for name, state in zip(("h0", "c0"), initial):
             if isinstance(state, np.ndarray) and state[d].any():
                 weights[name] = state[d]
             ports.append(_direction(g, node, state, d, n, len(directions)) if isinstance(state, str) else "")
+        if length:
+            attrs, ports = attrs | {"length": True}, [*ports, length]
         name = node.op_type.lower() + ("_reverse" if reverse else "")
         g.add(
             op,
@@ -62,6 +65,7 @@ def _recurrent(g, node):
             **attrs,
             twin=node.output[0] or node.output[1],
         )
+        values[0] = _behind(g, node, values[0], behind)
         parts.append(values)
     for i, y in enumerate(outputs):
         if y:
@@ -106,11 +110,30 @@ def _data(g, node, x, size, layout):
     return x, steps
 
 
-def _refuse_rest(g, node, inputs, steps):
-    """Corners of the operators that are not compiled yet."""
-    lengths = g.constant(inputs[4]) if inputs[4] else None
-    if inputs[4] and (lengths is None or not (lengths == steps).all()):
-        raise refuse(node, "sequence_lens (packed sequences) are not compiled", "export with full-length sequences")
+def _length(g, node, lengths, x, steps) -> tuple[str, str, int]:
+    """What sequence_lens makes of x: x as far as it is read, the input that tells the length, steps left out."""
+    given = g.constant(lengths) if lengths else np.array([steps])
+    if given is None:
+        source = origin(g.folded, lengths)
+        if source is None:
+            raise refuse(node, "its sequence_lens are computed from the data", "give the lengths as an input")
+        return x, source if steps > 1 else "", 0
+    if given.size != 1 or not 1 <= given.ravel()[0] <= steps:
+        raise refuse(node, f"sequence_lens are {given.ravel().tolist()[:8]}; one of 1 to {steps} is compiled")
+    n = int(given.ravel()[0])
+    if n < steps:
+        g.add("slice", "slice", [x], [x := g.fresh((n, 1, g.shape(x)[2]))], node, axis=0, start=0, stop=n, step=1)
+    return x, "", steps - n
+
+
+def _behind(g, node, y, steps) -> str:
+    """y with so many more steps of zeros."""
+    if not steps:
+        return y
+    none, after = (0, 0, 0, 0), (steps, 0, 0, 0)
+    g.add("pad", "pad", [y], [z := g.fresh((g.shape(y)[0] + steps, *g.shape(y)[1:]))], node,
+          mode="constant", value=0.0, before=none, after=after)  # fmt: skip
+    return z
 
 
 def _choices(node, a, activations) -> dict:
