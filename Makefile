@@ -1,12 +1,13 @@
 # make demo    set everything up and run the bundled example on an emulated Cortex-M4
 # make test    set everything up and pass the tests
 # make speed   set everything up and measure every figure of benchmarks/speed.md again; a few minutes
+# make networks   likewise the table of whole networks in docs/speed.md
 PYTHON ?= python3
 VENV := .venv
 PACKAGES := gcc libc6-dev g++ clang gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 TOOLS := gcc g++ clang arm-none-eabi-gcc qemu-system-arm
 
-.PHONY: demo test speed lint accept-golden accept-figures accept-corpus fuzz code-size clean
+.PHONY: demo test speed networks lint accept-golden accept-figures accept-corpus fuzz code-size clean
 
 demo: $(VENV)/demo tools
 	$(VENV)/bin/hmdc demo
@@ -19,6 +20,9 @@ test: $(VENV)/test tools
 # MODELS: a folder with the MNIST network of TensorFlow Lite Micro; without it those rows are left out.
 speed: $(VENV)/bench tools
 	$(VENV)/bin/python benchmarks/speed.py $(if $(MODELS),--models $(MODELS))
+
+networks: $(VENV)/demo tools
+	$(VENV)/bin/python benchmarks/activity.py
 
 lint: $(VENV)/test
 	$(VENV)/bin/ruff check --fix .

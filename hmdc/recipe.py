@@ -24,6 +24,7 @@ from .model import Model, Node
 RECIPE = re.compile(r"(?:(?P<pattern>[^=()\s]+)\s*=\s*)?(?P<call>\w+\s*(?:\(.*\))?)", re.DOTALL)
 LONGEST = 1000  # characters of one recipe
 SHARED = ("ratio", "stacked", "weighted")  # options that every structure takes
+WIDEST = 1024  # columns of a matrix that is weighted by its inputs without being asked: the work is their cube
 
 
 @dataclass(frozen=True)
@@ -284,14 +285,18 @@ def describe(a: Assignment, m: LinearMap) -> str:
 
 
 def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=None) -> list[str]:
-    """Matrices whose decomposition is weighted by their inputs: by default all that can be, given calibration data."""
+    """Matrices whose decomposition is weighted by their inputs: by default all that can be and are not too wide, given
+    calibration data."""
     names = []
     for name, a in assignments.items():
+        if a.structure == "dense":
+            continue
         weighted = a.options.get("weighted")
         if weighted and not calibrated:
             raise HmdcError(f"{name}: weighted=True needs typical inputs: --calibration DATA.npz")
         trained = any(k.startswith(f"{name}.") for k in given or {})
-        if not trained and calibrated and (STRUCTURES[a.structure].weighted if weighted is None else weighted):
+        possible = STRUCTURES[a.structure].weighted and matrices(a.node)[name][1] <= WIDEST
+        if not trained and calibrated and (possible if weighted is None else weighted):
             names.append(name)
     return names
 

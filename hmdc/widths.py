@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from .errors import HmdcError
 from .program import Buffer, Program
 from .quantize import Range, observe, quantize, scales
 from .simulate import simulate
@@ -60,7 +61,8 @@ def choose(
 def _formats(program: Program, ranges: dict[str, Range], inputs: Inputs) -> tuple[tuple[str, ...], float]:
     """The flexible formats that shall have 8 bits, and the signal-to-noise ratio with them.
 
-    Well served means within LOSS of the widest program, or beyond ENOUGH.
+    Well served means within LOSS of the widest program, or beyond ENOUGH.  Sums of very many columns may not fit in
+    int32 unless what they sum has 8 bits.
     """
     reference = simulate(program, inputs)
     widest = _snr(program, ranges, inputs, reference)
@@ -68,14 +70,17 @@ def _formats(program: Program, ranges: dict[str, Range], inputs: Inputs) -> tupl
     for size in range(len(kinds), 0, -1):
         for names in combinations(kinds, size):
             snr = _snr(narrow(program, names), ranges, inputs, reference)
-            if snr >= min(widest - LOSS, max(ENOUGH[k] for k in names)):
+            if snr > -np.inf and snr >= min(widest - LOSS, max(ENOUGH[k] for k in names)):
                 return names, snr
     return (), widest
 
 
 def _snr(program: Program, ranges, inputs, reference) -> float:
-    """Signal-to-noise ratio of the integer program over all outputs, in decibels."""
-    integer = quantize(program, scales(program, ranges))
+    """Signal-to-noise ratio of the integer program over all outputs, in decibels; -inf: there is none."""
+    try:
+        integer = quantize(program, scales(program, ranges))
+    except HmdcError:
+        return -np.inf
     buffers = {p.name: integer.buffers[p.buf] for p in integer.ports()}
     got = simulate(integer, {k: buffers[k].quantize(a) for k, a in inputs.items()})
     power = sum(float((a**2).sum()) for a in reference.values())

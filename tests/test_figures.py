@@ -13,12 +13,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from networks import assert_close, onnx_runtime
 
 import hmdc
 from hmdc import bench, compiler
 from hmdc.boards import gcc_version, load_boards
+from hmdc.data import Data
+from hmdc.reference import evaluate
 from hmdc.target import TARGETS
+from hmdc.verify import verify
 
 ROOT = Path(__file__).parents[1]
 FILE = Path(__file__).parent / "figures.json"
@@ -79,19 +84,44 @@ def test_changes():
     assert changes(old, new) == ["  a, code: 1000 -> 989", "  a, ram: 0 -> 4", "  b, code: 1 -> none"]
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_random_networks_of_the_benchmarks(cell, tmp_path):
-    """The same seed gives the same network, and hmdc compiles it."""
+def benchmark_networks():
     path = ROOT / "benchmarks" / "networks.py"
     spec = importlib.util.spec_from_file_location("benchmark_networks", path)  # tests has a networks.py of its own
     networks = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(networks)
+    return networks
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_random_networks_of_the_benchmarks(cell, tmp_path):
+    """The same seed gives the same network, and hmdc compiles it."""
+    networks = benchmark_networks()
     (one, x), (same, _), (other, _) = (networks.recurrent(cell, 3, 5, seed) for seed in (0, 0, 1))
     assert one == same != other and x.shape == (networks.SAMPLES, networks.STEPS, 1, 3)
     model, calibration = networks.save(tmp_path, cell, 3, 5)
     build = hmdc.compile(model, tmp_path / "b", calibration=calibration)
     assert build.model.nodes[0].op == cell and build.model.nodes[0].attrs["hidden"] == 5
     assert np.isclose(build.report["macs_per_step"], networks.GATES[cell] * 5 * (3 + 5))
+
+
+@pytest.mark.parametrize(("name", "sizes", "recipes"), [
+    ("bilstm", {"steps": 6, "inputs": 5, "hidden": 7}, ["lstm*=hmd(ratio=2)"]),
+    ("deep_conv_lstm", {"steps": 20, "sensors": 3, "filters": 4, "hidden": 6}, []),
+    ("deep_conv_lstm", {"steps": 20, "sensors": 3, "filters": 4, "hidden": 6},
+     ["lstm*=kronecker(ratio=2)", "conv[234]=lowrank(ratio=2)"]),
+])  # fmt: skip
+def test_activity_networks(name, sizes, recipes, tmp_path):
+    """HAR1 and HAR2 of docs/speed.md, small: ONNX Runtime agrees with the float network, the board with the C."""
+    proto, samples = getattr(benchmark_networks(), name)(**sizes)
+    data = {"x": samples.astype(np.float64)}
+    onnx.save(proto, tmp_path / "net.onnx")
+    np.savez(tmp_path / "x.npz", **data)
+    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "b", calibration=tmp_path / "x.npz", target="cortex-m7",
+                         compress=recipes)  # fmt: skip
+    y = evaluate(build.model, data)["y"]
+    assert_close(y, onnx_runtime(proto, data)["y"], 1e-5, name)
+    done = verify(build, Data(data, None).first(3), ("host", "mps2-an500"))
+    assert done.passed and (recipes or done.figures["snr_db"] > 30), done.figures
 
 
 def benchmark(name: str, *arguments) -> list[str]:

@@ -206,3 +206,16 @@ def test_weighting_lowers_the_output_error(tmp_path):
         )
         errors[weighted] = verify(build, Data(data, None)).figures["rms_error"]
     assert errors[None] < errors[False]
+
+
+def test_wide_matrices(tmp_path):
+    """They are not weighted by their inputs unless asked, and sums of so many columns need 8 bits to fit in int32."""
+    model = network("lstm", 1600, 6, 2)
+    needed = lambda text: recipe.needs_moments(recipe.assign(model, [recipe.parse(text)], {}), calibrated=True)
+    assert needed("hmd(rows=2)") == [] and needed("hmd(rows=2, weighted=True)") == ["rec.wu"]
+    assert needed("fc=lowrank(rank=1)") == ["fc"]
+    data = samples(model, 10)
+    np.savez(tmp_path / "d.npz", **data)
+    build = hmdc.compile(model, tmp_path / "b", calibration=tmp_path / "d.npz", compress=["hmd(rows=2)"])
+    done = verify(build, Data(data, None))
+    assert done.passed and not [b for b in build.program.buffers.values() if b.size == 1606 and b.bits > 8]

@@ -7,7 +7,7 @@ e [n - n // 2].  Parameters r n + 2 (m - r) + n; MACs the same.  The order of ou
 
 import numpy as np
 
-from .base import Structure, expect, take, whole_number
+from .base import Structure, expect, solve_normal, take, whole_number
 from .maps import Dense, Rank1Blocks, Rows
 
 ROUNDS = 30  # of alternating least squares, and of choosing rich units
@@ -106,7 +106,7 @@ def _fit_left(w, c, e, moment):
     basis = np.zeros((2, w.shape[1]))
     basis[0, : len(c)], basis[1, len(c) :] = c, e
     gram = basis @ moment @ basis.T
-    return np.linalg.lstsq(gram, basis @ moment @ w.T, rcond=None)[0]
+    return solve_normal(gram, basis @ moment @ w.T)
 
 
 def _fit_right(w, b, d, moment):
@@ -115,7 +115,7 @@ def _fit_right(w, b, d, moment):
     weights = np.array([[b @ b, b @ d], [d @ b, d @ d]])
     side = (np.arange(w.shape[1]) >= half).astype(int)
     right = (moment @ w.T @ np.stack([b, d], 1))[np.arange(w.shape[1]), side]
-    both = np.linalg.lstsq(weights[side][:, side] * moment, right, rcond=None)[0]
+    both = solve_normal(weights[side][:, side] * moment, right)
     return both[:half], both[half:]
 
 

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from ..errors import HmdcError
-from .base import Options, split, whole_number
+from .base import Options, solve_normal, split, whole_number
 from .modes import Modes
 from .network import Core, order_cost
 from .shapes import PAD, balanced, near_divisors, ordered, smooth
@@ -196,7 +196,7 @@ def alternate(w, m, n, factors: list[np.ndarray], moment, most: int = SWEEPS) ->
                 factors[k] = right / max((rest**2).sum(), np.finfo(float).tiny)
             else:
                 weights = np.einsum("iajb,ab->ij", _front(moment, n, n, k), rest.T @ rest)
-                factors[k] = np.linalg.lstsq(weights, right.T, rcond=None)[0].T
+                factors[k] = solve_normal(weights, right.T).T
         before, product = product, kron(factors)
         if np.linalg.norm(product - before) <= SETTLED * np.linalg.norm(product):
             break

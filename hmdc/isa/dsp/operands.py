@@ -8,7 +8,7 @@ from ...kernels import Kernel, Matmul
 from ...program import Env, View
 from ..base import Fitting, up
 
-LARGEST = 4096  # values of an operand that is copied
+LARGEST = 8192  # values of an operand that is copied
 BLOCK = 3  # vectors that share a read of the weights
 
 
