@@ -13,6 +13,7 @@ from .program import Env, Program
 from .simulate import simulate
 
 DAMPING = 0.1  # of the mean moment: calibration is a sample, and integer inputs have noise of their own
+WIDEST = 1024  # columns of a matrix that is rounded like this: the work grows with their cube
 BLOCK = 64  # columns whose errors reach the others in one product
 
 Moments = dict[str, tuple[np.ndarray, int]]  # matrix -> sum of x x^T, number of vectors x
@@ -52,12 +53,13 @@ def _key(*arrays: np.ndarray) -> str:
 
 
 def moments(program: Program, inputs: dict[str, np.ndarray]) -> Moments:
-    """Of all matrices of a float program, on calibration data (see simulate)."""
+    """Of the matrices of a float program that are not too wide, on calibration data (see simulate)."""
     found: Moments = {}
-    keys = {call.name: _key(call.w) for call in program.calls() if isinstance(call, Matmul)}
+    chosen = [call for call in program.calls() if isinstance(call, Matmul) and call.w.shape[1] <= WIDEST]
+    keys = {call.name: _key(call.w) for call in chosen}
 
     def watch(call: Kernel, env: Env) -> None:
-        if isinstance(call, Matmul):
+        if call.name in keys:
             x = np.moveaxis(call.operand(env), 2, -1).reshape(-1, call.w.shape[1])
             total, n = found.get(keys[call.name], (0.0, 0))
             found[keys[call.name]] = total + x.T @ x, n + len(x)
