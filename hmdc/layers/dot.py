@@ -35,6 +35,8 @@ class Repeat(Layer):
         tag, shape = tags[0], node.attrs["shape"]
         if not isinstance(tag, int):
             return node, tag
+        if shape[tag] != shapes[0][tag]:
+            raise NotStreamable(f"{node.name} repeats the time step")
         return with_attrs(node, shape=(*shape[:tag], 1, *shape[tag + 1 :])), tag
 
 
