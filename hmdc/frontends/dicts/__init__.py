@@ -23,7 +23,7 @@ def load(path: Path, steps: int | None, input_shapes: dict, architecture_file: P
     layers = find(found, told)
     size = next((layer.inputs for layer in layers if layer.inputs is not None), told.input)
     if size is None:
-        raise HmdcError("--architecture: no layer has weights; the size of the input is not known")
+        raise HmdcError('--architecture: no layer has weights; name one that has, with weights = "..."')
     if told.input not in (None, size):
         raise HmdcError(f"--architecture: input = {told.input}, but {layers[0]} takes {size} values")
     steps = steps or told.steps

@@ -70,7 +70,8 @@ def _groups(tensors: Tensors, told: Architecture) -> dict[str, Group]:
         raise HmdcError(f"no tensor is left to read with prefix {told.prefix!r}; there are "
                         f"{', '.join(list(tensors.arrays)[:8])[:300]}")  # fmt: skip
     if len(groups) > MAX_GROUPS:
-        raise HmdcError(f"the file holds {len(groups)} layers; the most is {MAX_GROUPS}")
+        raise HmdcError(f"the file holds {len(groups)} layers; the most is {MAX_GROUPS}: say which in a file for "
+                        "--architecture (prefix, ignore)")  # fmt: skip
     return groups
 
 

@@ -14,6 +14,7 @@ from .torch_zip import read_torch, widen
 
 MAX_BYTES = 1 << 26  # of a file, unpacked; far beyond what any microcontroller stores
 MAX_VALUES = 1 << 24
+LESS = "save the weights without the optimizer, or take a smaller network"
 SAFE = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "u2"}  # types of weights in .safetensors -> numpy
 COUNTERS = ("num_batches_tracked", "n_averaged")  # of training; no layer computes with them
 
@@ -37,7 +38,7 @@ def read(path: Path) -> Tensors:
     if not arrays:
         raise HmdcError(f"{path} holds no tensors by name; save model.state_dict()")
     if (values := sum(a.size for a in arrays.values())) > MAX_VALUES:
-        raise HmdcError(f"{path} holds {values} numbers; the most that hmdc reads is {MAX_VALUES}")
+        raise HmdcError(f"{path} holds {values} numbers; the most that hmdc reads is {MAX_VALUES}: {LESS}")
     arrays = {k: _floats(path, k, a) for k, a in arrays.items()}
     return Tensors(arrays, reader is not _safetensors, hashlib.sha256(blob).hexdigest())
 
@@ -46,7 +47,7 @@ def whole(path: Path) -> bytes:
     """The bytes of a file of bearable size."""
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise HmdcError(f"{path} has {size} bytes; the most that hmdc reads is {MAX_BYTES}")
+            raise HmdcError(f"{path} has {size} bytes; the most that hmdc reads is {MAX_BYTES}: {LESS}")
         return path.read_bytes()
     except OSError as e:
         raise HmdcError(f"{path} cannot be read: {e.strerror}") from e
@@ -64,7 +65,7 @@ def unzip(path: Path, blob: bytes) -> zipfile.ZipFile:
     """The archive, which unpacks to a bearable size."""
     archive = zipfile.ZipFile(io.BytesIO(blob))
     if (size := sum(member.file_size for member in archive.infolist())) > MAX_BYTES:
-        raise HmdcError(f"{path} unpacks to {size} bytes; the most that hmdc reads is {MAX_BYTES}")
+        raise HmdcError(f"{path} unpacks to {size} bytes; the most that hmdc reads is {MAX_BYTES}: {LESS}")
     return archive
 
 

@@ -57,7 +57,7 @@ def read_torch(path: Path, archive: zipfile.ZipFile, most: int) -> dict[str, np.
     found: dict[str, Tensor] = {}
     _flatten(path, content, (), found, [0])
     if (values := sum(prod(t.shape) for t in found.values())) > most:
-        raise HmdcError(f"{path} declares tensors of {values} numbers; the most that hmdc reads is {most}")
+        raise HmdcError(f"{path} declares tensors of {values} numbers; the most that hmdc reads is {most}; {WAY_OUT}")
     order = archive.read(f"{roots[0]}/byteorder") if f"{roots[0]}/byteorder" in members else b"little"
     numbers = _Numbers(path, archive, roots[0], "big" if order == b"big" else "little")
     return {name: numbers.view(name, tensor) for name, tensor in found.items()}

@@ -94,7 +94,9 @@ def _reaches_time(f: Folded, steps: int) -> bool:
 def _checked(f: Folded, steps: int | None) -> Folded:
     for s in _recurrent_inputs(f):
         if not 0 < s[0] <= MAX_STEPS:
-            raise HmdcError(f"the recurrent layers run {s[0]} steps; 1 to {MAX_STEPS} are compiled")
+            raise HmdcError(
+                f"the recurrent layers run {s[0]} steps; 1 to {MAX_STEPS} are compiled: take shorter sequences"
+            )
         if s[1] != 1:
             raise HmdcError(f"the recurrent layers get a batch of {s[1]} sequences; a microcontroller runs one stream: "
                             "export with batch 1 or a dynamic batch axis")  # fmt: skip

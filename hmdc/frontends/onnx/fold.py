@@ -75,11 +75,11 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     if constant:
         for name in filter(None, node.output):
             if f.types.get(name, onnx.TensorProto.UNDEFINED) in OTHER:
-                raise HmdcError(f"{label(node)} gives text or nothing; numbers are compiled")
+                raise HmdcError(f"{label(node)} gives text or nothing; export the network without it")
             if name in f.shapes:
                 f.count(label(node), f.shapes[name], MAX_CONSTANTS)
             elif node.op_type not in ("Reshape", "Slice"):
-                raise HmdcError(f"{label(node)}: the size of its result cannot be bounded")
+                raise HmdcError(f"{label(node)}: the size of its result cannot be bounded; export with fixed shapes")
         for name, value in zip(node.output, _evaluate(f, node, opset)):
             if name:
                 f.set_constant(name, np.asarray(value))
@@ -88,7 +88,9 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         for name in f.shapes.keys() & {*node.output}:
             f.count(f"{label(node)}: its result", f.shapes[name], MAX_VALUES)
             if 0 in f.shapes[name] and node.op_type != "Split":  # an empty part that nobody reads does no harm
-                raise HmdcError(f"{label(node)} gives nothing: its result has shape {list(f.shapes[name])}")
+                raise HmdcError(
+                    f"{label(node)} gives nothing: its result has shape {list(f.shapes[name])}; take a longer sequence"
+                )
 
 
 def _shape_op(node: onnx.NodeProto, shape: tuple[int, ...]) -> np.ndarray:
@@ -108,7 +110,9 @@ def _evaluate(f: Folded, node: onnx.NodeProto, opset: int) -> list[np.ndarray]:
         with np.errstate(all="ignore"):
             results = iter(ReferenceEvaluator(model).run(None, {v: f.constants[v] for v in names}))
     except Exception as e:  # the evaluator raises whatever numpy does on malformed nodes
-        raise HmdcError(f"{label(node)} cannot be evaluated: {(str(e).splitlines() or [''])[0][:120]}") from e
+        raise HmdcError(
+            f"{label(node)} cannot be evaluated ({(str(e).splitlines() or [''])[0][:120]}); export the network again"
+        ) from e
     return [next(results) if v else None for v in node.output]
 
 
@@ -137,7 +141,9 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
             schema, node, types, data, opset_imports=[helper.make_opsetid("", opset)]
         )
     except Exception as e:
-        raise HmdcError(f"{label(node)}: its shapes do not fit: {(str(e).splitlines() or [''])[0][:160]}") from e
+        reason = (str(e).splitlines() or [""])[0][:160]
+        raise HmdcError(f"{label(node)}: its shapes do not fit ({reason}); export again, or correct --input-shape and "
+                        "--steps") from e  # fmt: skip
     for name, t in found.items():
         f.types[name] = t.tensor_type.elem_type
         dims = t.tensor_type.shape.dim

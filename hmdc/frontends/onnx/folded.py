@@ -43,7 +43,7 @@ class Folded:
         self.numbers[most] = self.numbers.get(most, 0) + prod(shape)
         if self.numbers[most] > most:
             raise HmdcError(f"{what} has shape {list(shape)}, {self.numbers[most]} numbers with all before it; "
-                            f"at most {most} are compiled")  # fmt: skip
+                            f"at most {most} are compiled: take a smaller network or a shorter sequence")  # fmt: skip
 
     def weights(self, t: onnx.TensorProto) -> np.ndarray:
         """The numbers of an initializer."""
@@ -55,7 +55,7 @@ class Folded:
                 f"weights {t.name!r} of shape {list(t.dims)} cannot be read: {e}; export the network again"
             ) from e
         if a.dtype.kind in "OSUc":
-            raise HmdcError(f"weights {t.name!r} have type {a.dtype}; numbers are compiled")
+            raise HmdcError(f"weights {t.name!r} have type {a.dtype}; export the network with float weights")
         return a
 
     def add_constant(self, like: str, value: np.ndarray) -> str:

@@ -23,7 +23,7 @@ INTEGER = (
 )  # fmt: skip
 MAX_TERMS = 1 << 20  # values of a product of two values, or of a repeated one
 HINTS = {
-    "If": "export one branch only (torch.export, or a model without data-dependent branches)",
+    "If": "export one branch only (torch.onnx.export with dynamo=True, or a model without data-dependent branches)",
     "Loop": WHOLE,
     "Scan": WHOLE,
     "ZipMap": "export without it (zipmap=False)",
@@ -41,8 +41,9 @@ def translator(*ops: str):
     return register
 
 
-def refuse(node: onnx.NodeProto, why: str, way_out: str = "") -> HmdcError:
-    return HmdcError(f"{label(node)}: {why}" + (f"; {way_out}" if way_out else ""))
+def refuse(node: onnx.NodeProto, why: str, way_out: str) -> HmdcError:
+    """why: with the values that stand in the way.  way_out: what the user may do."""
+    return HmdcError(f"{label(node)}: {why}; {way_out}")
 
 
 class Graph:
@@ -115,7 +116,9 @@ class Graph:
         if prod(old) == prod(shape):
             return self.reshape(node, x, y, shape)
         if prod(shape) > MAX_TERMS:
-            raise refuse(node, f"repeats data {list(old)} -> {list(shape)}; at most {MAX_TERMS} values are compiled")
+            raise refuse(
+                node, f"repeats data {list(old)} -> {list(shape)}, more than {MAX_TERMS} values", "shorten the sequence"
+            )
         full = (1,) * (len(shape) - len(old)) + old
         if full != old:
             self.reshape(node, x, x := self.fresh(full), full)
@@ -156,7 +159,7 @@ def translate(folded: Folded, digest: str, path: str) -> Model:
             f(g, node)
     constant = [v for v in folded.outputs if v in folded.constants]
     if constant:
-        raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input")
+        raise HmdcError(f"output {constant[0]!r} is a constant: it does not depend on any input; export without it")
     used = {v for n in g.nodes for v in n.inputs}
     inputs = {v: s for v, s in folded.inputs.items() if v in used or v in folded.outputs}
     integers = {v: _limits(g, v) for v in inputs if folded.types[v] not in FLOATS}
@@ -181,7 +184,7 @@ def _limits(g: Graph, name: str) -> tuple[int, int]:
             break
     if not rows or tokens & {*g.folded.outputs}:
         kind = onnx.TensorProto.DataType.Name(g.folded.types[name])
-        raise HmdcError(f"input {name!r} has type {kind} and no embedding alone reads it; float inputs are compiled")
+        raise HmdcError(f"input {name!r} has type {kind} and no embedding alone reads it; export with float inputs")
     return -min(rows), min(rows) - 1
 
 

@@ -61,14 +61,14 @@ def _gather(g, node):
     step = picks[1] - picks[0] if len(picks) > 1 else 1
     stop = picks[-1] + (1 if step > 0 else -1)
     if index.ndim > 1 or step == 0 or picks != list(range(picks[0], stop, step)):
-        raise refuse(node, f"picks the indices {picks[:8]}; only one index or an even row of them is compiled")
+        raise refuse(node, f"picks the indices {picks[:8]}", "take one index, or a slice with a constant step")
     slice_axis(g, node, x, node.output[0], axis, picks[0], stop, step)
 
 
 def _embedding(g, node):
     table, (x, y) = g.floats(node, node.input[0]), (node.input[1], node.output[0])
     if table.ndim != 2 or attributes(node).get("axis", 0) not in (0, -2):
-        raise refuse(node, f"looks up along an inner axis of a table {list(table.shape)}")
+        raise refuse(node, f"looks up along an inner axis of a table {list(table.shape)}", "look up its rows")
     g.add("lookup", "embedding", [x], [y], node, {"table": table})
 
 
@@ -80,7 +80,7 @@ def _slices(g, node):
     steps = g.ints(node, "steps", 4, [1] * len(starts))
     x = node.input[0]
     if 0 in steps:
-        raise refuse(node, "has a step of 0")
+        raise refuse(node, "has a step of 0", "export the network again")
     cuts = [(a % len(shape), *slice(b, e, s).indices(shape[a])) for b, e, a, s in zip(starts, ends, axes, steps)]
     for i, (axis, start, stop, step) in enumerate(cuts):
         now = list(g.shape(x))
@@ -171,7 +171,8 @@ def _gemm(g, node):
             g.repeat(node, c, c := g.fresh(g.shape(y)))
         return g.affine(node, c, y, a.get("beta", 1.0), a.get("alpha", 1.0) * (left @ right))
     if g.constant(w) is None or g.constant(x) is not None or a.get("transA", 0):
-        raise refuse(node, "multiplies two values that both depend on the data, or a transposed one")
+        raise refuse(node, "multiplies two values that both depend on the data, or a transposed one",
+                     "write it as MatMul, Transpose and Add")  # fmt: skip
     w = g.floats(node, w) * a.get("alpha", 1.0)
     bias, y = None, node.output[0]
     w = w if a.get("transB", 0) else w.T.copy()
@@ -180,7 +181,7 @@ def _gemm(g, node):
             return _sum_of_products(g, node, w, a.get("beta", 1.0))
         bias = g.floats(node, node.input[2]) * a.get("beta", 1.0)
         if bias.size not in (1, g.shape(node.output[0])[-1]):
-            raise refuse(node, f"its bias has shape {list(bias.shape)}")
+            raise refuse(node, f"its bias has shape {list(bias.shape)}", "give it one value for each output")
     _dense(g, node, x, y, w, bias, len(g.shape(x)) - 1)
 
 
@@ -206,7 +207,9 @@ def _matmul(g, node):
     matrix = matrix.reshape(matrix.shape[-2:]) if matrix.ndim > 2 and matrix[..., 0, 0].size == 1 else matrix
     axes = len(g.shape(data))
     if matrix.ndim != 2:
-        raise refuse(node, f"its weights have shape {list(matrix.shape)}; one matrix is compiled")
+        raise refuse(
+            node, f"its weights have shape {list(matrix.shape)}, more than one matrix", "write one product for each"
+        )
     out = (*g.shape(data)[: axes - (2 if left and axes > 1 else 1)], *((len(matrix),) if left else (matrix.shape[1],)))
     out = (*out, *g.shape(data)[axes - 1 :]) if left and axes > 1 else out
     y = node.output[0] if out == g.shape(node.output[0]) else g.fresh(out)
@@ -242,9 +245,9 @@ def _binary(g, node):
     if g.shape(x) != g.shape(y):
         g.repeat(node, x, x := g.fresh(g.shape(y)))
     if op == "Div" and ca is not None:
-        raise refuse(node, "divides a constant by data")
+        raise refuse(node, "divides a constant by data", "normalize outside of the network")
     if op == "Div" and (c == 0).any():
-        raise refuse(node, "divides by zero")
+        raise refuse(node, "divides by zero", "train or export the network again")
     scale = {"Add": 1.0, "Sub": 1.0 if ca is None else -1.0, "Mul": c, "Div": 1 / c if op == "Div" else None}[op]
     bias = {"Add": c, "Sub": -c if ca is None else c}.get(op, 0.0)
     g.affine(node, x, y, scale, bias)
@@ -253,7 +256,7 @@ def _binary(g, node):
 def _two_values(g, node):
     y = node.output[0]
     if node.op_type == "Div":
-        raise refuse(node, "divides two values that both depend on the data")
+        raise refuse(node, "divides two values that both depend on the data", "normalize outside of the network")
     inputs = []
     for v in node.input:
         if g.shape(v) != g.shape(y):
@@ -279,7 +282,7 @@ def _batch_norm(g, node):
         raise refuse(node, "is in training mode", "export the network in evaluation mode (model.eval())")
     gamma, beta, mean, var = (g.floats(node, v) for v in node.input[1:])
     if (var < 0).any():
-        raise refuse(node, "has a negative variance")
+        raise refuse(node, "has a negative variance", "train or export the network again")
     scale = gamma / np.sqrt(var + a.get("epsilon", 1e-5))
     axes = [1] * (len(g.shape(node.input[0])) - 2)
     g.affine(node, node.input[0], node.output[0], scale.reshape(-1, *axes), (beta - mean * scale).reshape(-1, *axes))

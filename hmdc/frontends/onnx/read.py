@@ -12,6 +12,7 @@ from ...errors import HmdcError
 
 MAX_BYTES = 1 << 27  # of a model, external weights included; far beyond what any microcontroller stores
 MAX_NODES = 1 << 16
+LESS = "take a smaller network"
 
 
 def read(path: Path) -> tuple[onnx.ModelProto, str]:
@@ -53,13 +54,15 @@ def _check_functions(path: Path, model: onnx.ModelProto) -> None:
         return total
 
     if (nodes := size(model.graph.node, ())) > MAX_NODES:
-        raise HmdcError(f"{path}: its functions stand for {nodes} nodes; the most is {MAX_NODES}")
+        raise HmdcError(
+            f"{path}: its functions stand for {nodes} nodes; the most is {MAX_NODES}: take a smaller network"
+        )
 
 
 def _bytes(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise HmdcError(f"{path} has {path.stat().st_size} bytes; the most that hmdc reads is {MAX_BYTES}")
+            raise HmdcError(f"{path} has {path.stat().st_size} bytes; the most that hmdc reads is {MAX_BYTES}: {LESS}")
         return path.read_bytes()
     except OSError as e:
         raise HmdcError(f"{path} cannot be read: {e.strerror}") from e
@@ -92,13 +95,13 @@ def _load_external(path: Path, tensor: onnx.TensorProto, most: int) -> bytes:
         offset = int(info.get("offset", 0))
         length = int(info.get("length", size - offset))
     except ValueError as e:
-        raise HmdcError(f"{path}: weights {tensor.name!r} have no valid offset and length") from e
+        raise HmdcError(f"{path}: weights {tensor.name!r} have no valid offset and length; export again") from e
     if length > most:
-        raise HmdcError(f"{path}: weights {tensor.name!r} have {length} bytes; {most} of {MAX_BYTES} are left for them")
+        raise HmdcError(f"{path}: weights {tensor.name!r} have {length} bytes; {most} of {MAX_BYTES} are left for "
+                        f"them: {LESS}")  # fmt: skip
     if offset < 0 or length < 0 or offset + length > size:
-        raise HmdcError(
-            f"{path}: weights {tensor.name!r} need bytes {offset}..{offset + length} of {location!r}, which has {size}"
-        )
+        raise HmdcError(f"{path}: weights {tensor.name!r} need bytes {offset}..{offset + length} of {location!r}, "
+                        f"which has {size}; export again")  # fmt: skip
     with file.open("rb") as f:
         f.seek(offset)
         tensor.raw_data = f.read(length)

@@ -17,6 +17,8 @@ PARAMETERS = {
     "hardsigmoid": "ab", "scaledtanh": "ab", "affine": "ab",
 }  # fmt: skip
 
+PROJECTED = "ONNX has no projected LSTM (proj_size): train with proj_size=0, or give hmdc the state dict"
+
 
 @translator("LSTM", "GRU", "RNN")
 def _recurrent(g, node):
@@ -28,7 +30,7 @@ def _recurrent(g, node):
         a.get("direction", b"forward")
     )
     if directions is None:
-        raise refuse(node, f"direction {a['direction']!r} is none of forward, reverse, bidirectional")
+        raise refuse(node, f"direction {a['direction']!r} is none of forward, reverse, bidirectional", "export again")
     w, u, bias = _weights(g, node, inputs, gates, len(directions))
     n = u.shape[2]
     x, steps = _data(g, node, inputs[0], w.shape[2], a.get("layout", 0))
@@ -92,7 +94,7 @@ def _weights(g, node, inputs, gates, directions):
             raise refuse(
                 node,
                 f"{what} has shape {list(array.shape)}, {list(shape)} fits hidden_size {hidden} and R {list(u.shape)}",
-                "export again; a projected LSTM (proj_size) cannot be written as ONNX",
+                f"export again; {PROJECTED}",
             )  # fmt: skip
     return w, u, bias
 
@@ -102,7 +104,7 @@ def _data(g, node, x, size, layout):
     shape = g.shape(x)
     steps, batch = (shape[1], shape[0]) if layout else shape[:2]
     if shape[2] != size:
-        raise refuse(node, f"its input has {shape[2]} features but W takes {size}")
+        raise refuse(node, f"its input has {shape[2]} features but W takes {size}", "export the network again")
     if batch != 1:
         raise refuse(node, f"gets a batch of {batch} sequences; a microcontroller runs one", "export with batch 1")
     if layout:
@@ -193,7 +195,7 @@ def _initial(g, node, value, directions, n):
     if np.prod(g.shape(value)) != directions * n:
         raise refuse(
             node, f"an initial state has shape {list(g.shape(value))} where [{directions}, 1, {n}] fits",
-            "a projected LSTM (proj_size) cannot be written as ONNX: train with proj_size=0",
+            PROJECTED,
         )  # fmt: skip
     return value if g.constant(value) is None else g.floats(node, value).reshape(directions, n)
 

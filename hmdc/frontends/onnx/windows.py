@@ -41,13 +41,13 @@ def _first(axes: int) -> list[int]:
 @translator("Conv")
 def _conv(g, node):
     if g.constant(node.input[1]) is None:
-        raise refuse(node, "its weights depend on the data")
+        raise refuse(node, "its weights depend on the data", "export the network with constant weights")
     w, axes = g.floats(node, node.input[1]), len(g.shape(node.input[0]))
     attrs, groups = _space(g, node, w.shape[2:]), int(attributes(node).get("group", 1))
     weights = {"w": np.moveaxis(w, 1, -1).reshape(len(w), -1)}
     if len(node.input) > 2 and node.input[2]:
         if g.constant(node.input[2]) is None:
-            raise refuse(node, "its bias depends on the data")
+            raise refuse(node, "its bias depends on the data", "export the network with constant weights")
         weights["b"] = g.floats(node, node.input[2])
     x = g.transpose(node, node.input[0], _last(axes))
     shape = g.shape(node.output[0])
