@@ -122,7 +122,7 @@ def _length(g, node, lengths, x, steps) -> tuple[str, str, int]:
         return x, source if steps > 1 else "", 0
     if given.size != 1 or not 1 <= given.ravel()[0] <= steps:
         raise refuse(
-            node, f"sequence_lens are {given.ravel().tolist()[:8]}", f"give one sequence of 1 to {steps} steps"
+            node, f"sequence_lens are {given.ravel().tolist()[:8]}", f"give one of 1 to {steps}"
         )
     n = int(given.ravel()[0])
     if n < steps:
