@@ -61,6 +61,26 @@ static inline int32_t hmdc_shift_round15(int32_t v)
     return (v + (1 << 14)) >> 15;
 }
 
+static inline uint32_t hmdc_mulhi(uint32_t a, uint32_t b)
+{
+    return (uint32_t)(((uint64_t)a * b) >> 32);
+}
+
+/* 1 / sqrt(v) = root * 2^(increase of shift - 62) within 2^-24 of itself; 0 < v < 2^63, root < 2^31. */
+static inline uint32_t hmdc_rsqrt(uint64_t v, int32_t *shift)
+{
+    for (; v >> 62 == 0; v *= 4) {
+        ++*shift;
+    }
+    const uint32_t top = (uint32_t)(v >> 32);
+    uint32_t root = 2290000000u - hmdc_mulhi(top, 1308600000u);
+    for (int32_t i = 0; i < 3; i++) {
+        const uint32_t one = hmdc_mulhi(hmdc_mulhi(root, root), top);
+        root = (uint32_t)((uint64_t)root * (0x30000000u - one) >> 29);
+    }
+    return root;
+}
+
 /* middle: knot of x = 0 among knots 256 apart; x: -32768..32767. */
 static inline int32_t hmdc_interpolate(const int16_t *middle, int32_t x)
 {

@@ -9,6 +9,7 @@ from hmdc import kernels as K
 from hmdc.functions import FUNCTIONS, SIGMOID, TANH, clipped, function
 from hmdc.intmath import INT32_MAX, Requant, limits, table
 from hmdc.kernels.base import SUM_BITS, Product
+from hmdc.kernels.log_softmax import TABLES
 from hmdc.kernels.softmax import DECAY, STEP
 from hmdc.program import TOKEN, View
 
@@ -249,6 +250,17 @@ def spmv(c: Case) -> K.Kernel:
     return c.product(K.Spmv("k", x, y, np.zeros((rows, n)), add=c.optional("add", rows)), kept)
 
 
+def log_softmax(c: Case) -> K.Kernel:
+    p, n, q = c.size(2), c.size(20), c.size(2)
+    k = K.LogSoftmax("k", c.view("x", p * n * q), c.view("y", p * n * q), n, p, q)
+    if not c.integer:
+        c.spread = 100.0  # exp of the largest would leave float
+        return k
+    down = Requant.of(2.0 ** c.rng.uniform(-4, 13))  # rows all alike, or far beyond the shifts of C
+    bound = int(2**16 * 2.0 ** (down.shift - 1)) + 2**19
+    return replace(k, tables=TABLES, rq=(down, c.requant(bound, c.bits["y"])), zero=c.zero("y"), **c.clamp("y"))
+
+
 def lookup(c: Case) -> K.Kernel:
     n, d, p = c.size(), c.size(), c.size()
     x, c.ranges["x"] = c.view("x", p), (-2 * n, 2 * n)  # the C takes any number
@@ -272,6 +284,20 @@ def table_(c: Case) -> K.Kernel:
     return replace(k, knots=c.knots(), rq=c.requant(2**16, c.bits["y"]), zero=c.zero("y"), **c.clamp("y"))
 
 
+def normalize(c: Case) -> K.Kernel:
+    p, n, q = c.size(2), c.size(20), c.size(2)
+    k = K.Normalize("k", c.view("x", p * n * q), c.view("y", p * n * q), n, p, q, centered=c.chance())
+    if not c.integer:
+        return replace(k, epsilon=c.rng.choice([1e-5, 1.0]), floor=c.rng.choice([1e-30, 1.0]), gain=c.rng.uniform(0, 2))
+    peak = n * (c.peak("x") + (128 if c.bits["x"] == 8 else 0))
+    fraction = 2 * int(c.rng.integers(0, (62 - int(peak**2).bit_length()) // 2, endpoint=True))
+    epsilon, floor = (int(2.0**e) for e in c.rng.choice([0, 8, 30, 61.9], 2))
+    reach = 2.0 ** c.rng.uniform(4, 26)  # of y, from one sign alone to far beyond its type
+    return replace(k, squares=(epsilon, max(floor, 2**fraction)), fraction=fraction,
+                   mult=int(c.rng.integers(2**30, 2**31)), zeros=(c.zero("x"), c.zero("y")), **c.clamp("y"),
+                   exponent=int(np.log2(reach / np.sqrt(n))) + fraction // 2 - 29)  # fmt: skip
+
+
 ANY, NARROW = (8, 16, 32), (8, 16)
 # kernel -> its cases, and per integer C file the bits that each type parameter may have
 CASES = {
@@ -283,10 +309,12 @@ CASES = {
     K.Gate: (gate, {"gate": {"y": NARROW}}),
     K.GruUpdate: (gru_update, {"gru_update": {}}),
     K.Load: (load, {"load": {"y": ANY}}),
+    K.LogSoftmax: (log_softmax, {"log_softmax": {"y": NARROW}}),
     K.Lookup: (lookup, {"lookup": {"y": NARROW}}),
     K.LstmUpdate: (lstm_update, {"lstm_update": {"h": NARROW}}),
     K.Matmul: (matmul, {f: {"x": NARROW, "y": ANY} for f in ("matmul", "matmul_vectors")}),
     K.Mul: (mul, {"mul": {"a": NARROW, "b": NARROW, "y": NARROW}}),
+    K.Normalize: (normalize, {"normalize": {"x": NARROW, "y": NARROW}}),
     K.Pool: (pool, {"pool": {"x": NARROW, "y": NARROW}}),
     K.Rank1: (rank1, {"rank1": {"x": NARROW, "y": ANY}}),
     K.Rescale: (rescale, {"rescale": {"x": ANY, "y": NARROW}}),

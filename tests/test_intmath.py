@@ -16,6 +16,7 @@ from hmdc.intmath import (
     lookup,
     quantize_rows,
     round_half_up,
+    rsqrt,
     shift_round,
     significant,
     table,
@@ -111,3 +112,15 @@ def test_quantize_rows(rng):
     assert (step > 0).all() and (significant(step) == step).all()
     assert (np.abs(q * step[:, None] - w) <= step[:, None] * 0.501).all()
     assert (quantize_rows(w, least=np.full(6, 0.5))[1] >= 0.5).all()
+
+
+def test_inverse_square_root():
+    """Of every size, to 2^-24, within the ranges that the kernels count on."""
+    rng = np.random.default_rng(1)
+    near = 4 ** np.arange(31)[:, None] + np.arange(-3, 4)
+    v = np.unique(np.concatenate([np.exp2(rng.uniform(0, 62.9, 100_000)).astype(np.int64), near.ravel(), [2**63 - 1]]))
+    v = v[v > 0]
+    root, shift = rsqrt(v)
+    error = root * np.exp2(shift - 62.0) * np.sqrt(v.astype(np.longdouble)) - 1
+    assert np.abs(error).max() < 2.0**-24
+    assert root.min() > 2**30 * (1 - 2.0**-24) and root.max() < 2**31

@@ -30,9 +30,10 @@ from hmdc import kernels as K
 from hmdc.boards import load_boards
 from hmdc.check import check
 from hmdc.errors import HmdcError
+from hmdc.intmath import limits
 from hmdc.isa import ISAS, fit
 from hmdc.paths import RUNTIME_C
-from hmdc.program import Buffer, Env, Format, Program, View, row_major
+from hmdc.program import Block, Buffer, Env, Format, Program, View, row_major
 from hmdc.runtime import PORTABLE
 from hmdc.target import TARGETS
 
@@ -231,3 +232,80 @@ def test_limits_of_sparse_indices():
     with pytest.raises(HmdcError, match="65536 kept entries"):
         K.Spmv("k", v, v, np.ones((1, 65536))).fields()
     K.Spmv("k", v, v, np.ones((1, 65535))).fields()
+
+
+def rounded_once(k: K.Kernel, env_x: np.ndarray, buffers: dict[str, Buffer], allowed: float) -> None:
+    """The integers of a call are those of its exact results, rounded; `allowed`: how far off, in steps of y."""
+    q = K.Quantizer(Program(), buffers)
+    (call,) = k.quantize(q)
+    got, want = (Env(Program(buffers), len(env_x), integer) for integer in (True, False))
+    got.arrays["x"][:], want.arrays["x"][:] = env_x, buffers["x"].dequantize(env_x)
+    call.run(got)
+    k.run(want)
+    y, exact = buffers["y"], want.arrays["y"] / buffers["y"].scale + buffers["y"].zero
+    assert np.abs(got.arrays["y"] - np.clip(exact, *limits(y.bits))).max() <= 0.5 + allowed
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("centered", [True, False])
+def test_normalization_is_rounded_once(centered, bits):
+    """Whatever the row: noise, one value that differs by one step, constants; epsilon may be all there is."""
+    rng = np.random.default_rng(SEED)
+    for n in (1, 2, 3, 5, 64, 1000, 4096):
+        for epsilon, floor in ((1e-12, 1e-30), (1e-5, 1e-30), (0.3, 1e-30), (0.0, 1e-3)):
+            scale, peak, zero = 10.0 ** rng.uniform(-4, -1), 1 << (bits - 1), 19 if bits == 8 else 0
+            spread = np.array([0, 1, 3, peak / 4, peak])[:, None]
+            x = np.clip(np.round(rng.normal(size=(5, n)) * spread + rng.integers(-9, 9)), -peak, peak - 1).astype(int)
+            x[0, 0] += 1
+            x[1] = x[1, 0]
+            x[4] = np.where(x[4] < 0, -peak, peak - 1)
+            k = K.Normalize("k", *(View(v, 0, (n,), (1,)) for v in "xy"), n, 1, 1, centered, epsilon, floor)
+            y = Buffer("y", n, Format(bits), scale=max(1.5, np.sqrt(n) / 4) / peak, zero=zero)
+            buffers = {"x": Buffer("x", n, Format(bits), scale=scale, zero=zero), "y": y}
+            rounded_once(k, x, buffers, 1e-3 if bits == 8 else 0.02)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_longest_normalization(bits, tmp_path):
+    """C of the largest sums and squares that there are, under UBSan."""
+    n, peak = 4096, 1 << (bits - 1)
+    buffers = {v: Buffer(v, n, Format(bits), scale=0.1, zero=-peak if bits == 8 else 0) for v in "xy"}
+    x, y = (View(v, 0, (n,), (1,)) for v in "xy")
+    ends = np.resize([-peak, peak - 1], n)
+    data = np.stack([ends, np.sort(ends), np.full(n, peak - 1), np.full(n, -peak), np.eye(1, n, dtype=int)[0]])
+    (call,) = K.Normalize("k", x, y, n, epsilon=1e-3).quantize(K.Quantizer(Program(), buffers))
+    library = None
+    for centered in (True, False):
+        k = replace(call, centered=centered)
+        program = Program(buffers, {"run": [Block([k])]})
+        library = library or Library(PORTABLE, [instance_of(k, program, PORTABLE)], tmp_path)
+        truth = Env(program, len(data), integer=True)
+        truth.arrays["x"][:] = data
+        truth.run(program.functions["run"])
+        for row, want in zip(data, truth.arrays["y"]):
+            memory = {"x": row.astype(f"int{bits}"), "y": np.zeros(n, f"int{bits}")}
+            library.call(instance_of(k, program, PORTABLE), k, memory)
+            assert (memory["y"] == want).all()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_log_softmax_is_rounded_once(bits):
+    rng = np.random.default_rng(SEED)
+    for n in (1, 2, 7, 300):
+        for scale in (1e-4, 1e-3, 1e-2):
+            x = rng.integers(-32768, 32768, (20, n)) // rng.choice([1, 10, 1000], (20, 1))
+            y = Buffer("y", n, Format(bits), scale=10 / 2**bits, zero=127 if bits == 8 else 0)
+            k = K.LogSoftmax("k", *(View(v, 0, (n,), (1,)) for v in "xy"), n)
+            buffers = {"x": Buffer("x", n, Format(16), scale=scale), "y": y}
+            rounded_once(k, x, buffers, (1e-4 + n * 2.0**-20) / y.scale)
+
+
+def test_normalizations_out_of_reach_are_refused():
+    sizes = {name: Buffer(name, 5000, Format(8), scale=1e-9) for name in "xy"}
+    views = [View(v, 0, (5000,), (1,)) for v in "xy"]
+    with pytest.raises(HmdcError, match="the most is 4096"):
+        K.Normalize("k", *views, 5000).quantize(K.Quantizer(Program(), sizes))
+    with pytest.raises(HmdcError, match="as good as 0 beside"):
+        K.Normalize("k", *views, 50, 100).quantize(K.Quantizer(Program(), sizes))
+    with pytest.raises(HmdcError, match="log_softmax over 40000 classes"):
+        K.LogSoftmax("k", *views, 40000).quantize(K.Quantizer(Program(), sizes))
