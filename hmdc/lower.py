@@ -95,7 +95,7 @@ class Lowering:
 
     def _wishes(self) -> None:
         """What consumers ask of the values they read: a finer format, or a place in a concatenation."""
-        b, consumers = self.b, self.model.consumers()
+        b, consumers, producers = self.b, self.model.consumers(), self.model.producers()
         b.outputs = {v: v for v in self.model.outputs if v not in self.who.getters}
         for node in reversed(self.nodes):
             if node.op == "reshape" and node.inputs[0] not in b.outputs:
@@ -106,7 +106,7 @@ class Lowering:
                 if alone and y in b.formats:
                     b.formats[x] = b.formats[y]
             for v in node.inputs:
-                wanted = {_wanted(n) for n, _ in consumers.get(v, [])}
+                wanted = {_wanted(n, producers.get(v)) for n, _ in consumers.get(v, [])}
                 if len(wanted) == 1 and None not in wanted and v not in b.outputs:
                     b.formats[v] = wanted.pop()
             if isinstance(OPS[node.op], Concat) and not self.frame:
@@ -209,9 +209,11 @@ class Lowering:
                                 "use --mode sequence with a network that has one of the two")  # fmt: skip
 
 
-def _wanted(node: Node):
+def _wanted(node: Node, producer: Node | None):
     """The format in which a layer likes to read its input, or None."""
-    if node.op == "softmax":
+    if node.op == "affine" and producer is not None and producer.op == "normalize":
+        return WIDE  # the two are one layer, rounded once
+    if node.op in ("softmax", "log_softmax", "normalize"):
         return WIDE
     if node.op == "activation" and function(node.attrs["function"]).saturating:
         return GATE

@@ -292,3 +292,33 @@ def test_board(make, board, tmp_path):
     done = verify(build, Data({k: a[:2] for k, a in inputs.items()}, None), ("host", board))
     assert done.passed, [str(d) for d in done.differences]
     assert done.figures["snr_db"] > 20
+
+
+def normalized(net: Net) -> Value:
+    """Every step of a recurrent layer through LayerNormalization, a dense layer, unit length, PRelu and LogSoftmax."""
+    y, _ = net.recurrent(net.input("x", 9, 1, 5), 0, "forward", "none")
+    y = net.dense(y, 12, gemm=False)
+    args = [y, net.constant(net.rng.uniform(0.3, 3, 12)), net.normal(12)]
+    y = net.dense(net.fresh("LayerNormalization", args, *y.shape), 7, gemm=False)
+    y = net.fresh("LpNormalization", [y], *y.shape, p=2)
+    y = net.fresh("PRelu", [y, net.normal(7)], *y.shape)
+    return net.fresh("LogSoftmax", [net.dense(y, 4, gemm=False)], 9, 1, 4, axis=2)
+
+
+@pytest.mark.parametrize("precision", hmdc.compiler.PRECISIONS)
+def test_normalizations_stream(precision, tmp_path):
+    proto = network(SEED, normalized)
+    inputs = samples(proto, np.random.default_rng(SEED), 20)
+    onnx.save(proto, tmp_path / "net.onnx")
+    np.savez(tmp_path / "calibration.npz", **inputs)
+    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
+                         precision=precision)  # fmt: skip
+    assert build.program.entries == ("step", "run")
+    done = verify(build, Data(inputs, None))
+    assert done.passed, [str(d) for d in done.differences]
+    assert done.figures["snr_db"] > {"int8": 30, "int16": 36, "float32": 110}[precision]
+
+
+def test_normalization_over_time_is_run_as_a_whole(tmp_path):
+    model = load(network(SEED, lambda net: net.fresh("LpNormalization", [normalized(net)], 9, 1, 4, axis=0)), tmp_path)
+    assert lower(model, apply(model)).entries == ("run",)

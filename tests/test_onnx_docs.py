@@ -10,6 +10,7 @@ import onnx
 import pytest
 from networks import Net, Value
 from onnx import TensorProto, helper
+from onnx_norms import LOOK_ALIKES
 from spoil import before, model, network, shape, subgraph
 
 from hmdc import HmdcError, frontends
@@ -43,12 +44,12 @@ def masked(net: Net) -> None:
     net.output(Value("y0", (3, 1, 4)), "y")
 
 
-def built(draw):
+def built(draw, opset: int = 14):
     def spoil(folder):
-        net = Net(np.random.default_rng(0), 14)
+        net = Net(np.random.default_rng(0), opset)
         draw(net)
         graph = helper.make_graph(net.nodes, "net", net.inputs, net.outputs, net.initializers)
-        m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+        m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
         (folder / "m.onnx").write_bytes(m.SerializeToString())
 
     return spoil
@@ -106,6 +107,9 @@ CASES = {
     "operators of other domains": before("GRU", domain="my.ops"),
     "ai.onnx.ml": before("ZipMap", domain="ai.onnx.ml", classlabels_int64s=[0, 1]),
     "random numbers": before("RandomNormalLike"),
+    "division by other data": built(LOOK_ALIKES["epsilon_beside_the_root"]),
+    "sums of absolute values": built(LOOK_ALIKES["absolute_values"]),
+    "mean and deviation as values": built(LOOK_ALIKES["mean_beside"], 17),
     "half precision inside": built(halves),
     "index from data": built(picked),
     "batch": shape(0, (3, 2, 4)),

@@ -5,7 +5,8 @@ import onnx
 import onnx_unrolled  # noqa: F401  registers its forms
 import pytest
 from networks import assert_close, onnx_runtime, samples
-from onnx_forms import FORMS
+from onnx_forms import FORMS, Form
+from onnx_norms import LOOK_ALIKES
 from torch_corpus import on_host
 
 import hmdc
@@ -73,7 +74,20 @@ def test_factors_of_steps_are_kept(tmp_path):
     assert build.program.entries == ("step", "run")
 
 
-@pytest.mark.parametrize("name", ["dynamic", "embedding", "gru_cells", "loop_of_cells", "qdq", "scan_backwards"])
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_nearly_a_normalization_is_refused(name, tmp_path):
+    """Where ONNX Runtime has numbers for it, and another file of the same nodes would be read."""
+    proto = Form(LOOK_ALIKES[name], 17).model()
+    assert np.isfinite(onnx_runtime(proto, samples(proto, np.random.default_rng(1), 1))["y"]).all()
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(HmdcError, match="^node '") as e:
+        frontends.load(tmp_path / "m.onnx")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["dynamic", "embedding", "gru_cells", "keras_3_layer_norm", "loop_of_cells", "qdq", "scan_backwards"]
+)
 def test_damaged_form(name, tmp_path):
     """Flipped bits: read, or one line; no traceback, and no loop without end."""
     blob, rng = FORMS[name].model().SerializeToString(), np.random.default_rng(1)

@@ -9,10 +9,11 @@ from .elementwise import Activation, Affine, Binary
 from .layout import Concat, Reshape, Slice, Transpose
 from .lookup import Lookup
 from .mean import Mean
+from .normalize import Normalize
 from .pad import Pad
 from .pool import Pool
 from .recurrent import Recurrent
-from .softmax import Softmax
+from .softmax import LogSoftmax, Softmax
 
 OPS: dict[str, Layer] = {
     "dense": Dense(),
@@ -26,6 +27,8 @@ OPS: dict[str, Layer] = {
     "dot": Dot(),
     "lookup": Lookup(),
     "softmax": Softmax(),
+    "log_softmax": LogSoftmax(),
+    "normalize": Normalize(),
     "mean": Mean(),
     "pool": Pool(),
     "pad": Pad(),

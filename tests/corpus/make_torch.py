@@ -201,6 +201,37 @@ class PackedNet(nn.Module):
         return self.head(self.take(out, state)), out
 
 
+def layer_norm(features: int) -> nn.LayerNorm:
+    """As training leaves it."""
+    norm = nn.LayerNorm(features)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.uniform_(norm.bias, -0.5, 0.5)
+    return norm
+
+
+class UnitLength(nn.Module):
+    def forward(self, x: Tensor):
+        return nn.functional.normalize(x, dim=-1)
+
+
+class LayerNormLSTM(nn.Module):
+    """A Python loop of steps: the gates' pre-activations and c are normalized."""
+
+    def __init__(self, features: int, units: int):
+        super().__init__()
+        self.w, self.u = nn.Linear(features, 4 * units, bias=False), nn.Linear(units, 4 * units, bias=False)
+        self.of_x, self.of_h, self.of_c = layer_norm(4 * units), layer_norm(4 * units), layer_norm(units)
+        self.head = nn.Linear(units, 2)
+
+    def forward(self, x: Tensor):
+        h = c = torch.zeros(1, self.u.in_features)
+        for t in range(x.shape[1]):
+            i, f, g, o = (self.of_x(self.w(x[:, t])) + self.of_h(self.u(h))).chunk(4, dim=-1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * self.of_c(c).tanh()
+        return self.head(h)
+
+
 def batch_norm(features: int) -> nn.BatchNorm1d:
     """A BatchNorm as training leaves it: a fresh one is the identity and would hide mistakes."""
     norm = nn.BatchNorm1d(features)
@@ -242,7 +273,6 @@ class Case:
 
 
 X = "x"
-LATER = {"expect": "later"}
 TS, DYN = {"exporters": ("ts",)}, {"exporters": ("dyn",)}
 FIRST = {"batch_first": True}
 
@@ -561,13 +591,12 @@ CASES = [
         options={"external_data": True},
         **DYN,
     ),
-    # Not yet, or never.
+    # Normalizations.
     Case(
         "gru_log_softmax",
         "log_softmax at the end",
         lambda: Net(nn.GRU(3, 5, **FIRST), last, nn.Sequential(nn.Linear(5, 3), nn.LogSoftmax(dim=-1))),
         {X: (1, 6, 3)},
-        **LATER,
         **TS,
     ),
     Case(
@@ -575,9 +604,27 @@ CASES = [
         "LayerNorm after the layer",
         lambda: Net(nn.GRU(3, 5, **FIRST), last, nn.Sequential(nn.LayerNorm(5), nn.Linear(5, 2))),
         {X: (1, 6, 3)},
-        **LATER,
         **DYN,
     ),
+    Case(
+        "lstm_norms",
+        "opset 13: LayerNorm, Linear, functional.normalize, Linear, log_softmax on all steps",
+        lambda: Net(
+            nn.LSTM(3, 6, **FIRST),
+            steps,
+            nn.Sequential(layer_norm(6), nn.Linear(6, 5), UnitLength(), nn.Linear(5, 3), nn.LogSoftmax(dim=-1)),
+        ),
+        {X: (1, 6, 3)},
+        options={"opset_version": 13},
+        **TS,
+    ),
+    Case(
+        "layer_norm_lstm",
+        "LSTM with LayerNorm inside, steps in a Python loop",
+        lambda: LayerNormLSTM(3, 5),
+        {X: (1, 4, 3)},
+    ),
+    # Not yet, or never.
     Case(
         "gru_conv",
         "Conv1d in front",

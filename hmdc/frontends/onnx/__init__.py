@@ -1,4 +1,5 @@
-"""ONNX files.  read: bytes to protobuf; bind: open axes; fold: constants; layers, recurrent: nodes to layers."""
+"""ONNX files.  read: bytes to protobuf; bind: open axes; fold: constants; norm_forms: normalizations
+written out; the others: nodes to layers."""
 
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from ...model import Model
 from .bind import bind
 from .graph import translate
 from .lengths import tabulate
+from .norm_forms import find
 from .read import read
 
 
@@ -14,7 +16,7 @@ def load(path: Path, steps: int | None, input_shapes: dict[str, tuple[int, ...]]
     proto, digest = read(path)
     folded = bind(proto, steps, input_shapes)
     tabulate(folded)
-    return translate(folded, digest, path.name)
+    return translate(folded, find(folded), digest, path.name)
 
 
 __all__ = ["load"]

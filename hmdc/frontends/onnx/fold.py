@@ -12,10 +12,11 @@ from .quantized import as_float, check_outputs
 
 # Pure functions of their inputs; control flow and random numbers are never evaluated.
 FOLDABLE = frozenset(
-    """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand
-    Flatten Floor Gather GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max Min Mod Mul Neg
-    Not Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape ScatterND Shape
-    Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
+    """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape CumSum Div Equal Exp Expand Flatten
+    Floor Gather GatherND Gemm Greater GreaterOrEqual Identity LayerNormalization Less LessOrEqual Log
+    LogSoftmax LpNormalization MatMul Max Min Mod Mul Neg Not Or Pad Pow Range Reciprocal ReduceL2 ReduceMax
+    ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape ScatterND Shape Sigmoid Sign Size
+    Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
 RECURRENT = ("LSTM", "GRU", "RNN")
 OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)

@@ -33,11 +33,18 @@ def _gelu(g, node):
 
 @translator("PRelu")
 def _prelu(g, node):
-    slope = g.constant(node.input[1])
-    if slope is None or np.unique(slope).size > 1:
-        raise refuse(node, "has a slope for every channel, or one that depends on the data",
-                     "use one slope for all (num_parameters=1)")  # fmt: skip
-    g.activation(node, node.input[0], node.output[0], f"leakyrelu({float(slope.ravel()[0])})")
+    """One slope is a function; slopes of channels: max(x, 0) + slope * min(x, 0)."""
+    (x, slope), y = node.input, node.output[0]
+    if g.constant(slope) is None:
+        raise refuse(node, "its slopes depend on the data", "export the network with constant slopes")
+    slope = g.floats(node, slope)
+    if np.unique(slope).size == 1:
+        return g.activation(node, x, y, f"leakyrelu({slope.ravel()[0]})")
+    above, below, bent = (g.fresh(g.shape(y)) for _ in range(3))
+    g.affine(node, x, above, 1.0, 0.0, low=0.0)
+    g.affine(node, x, below, 1.0, 0.0, high=0.0)
+    g.affine(node, below, bent, slope, 0.0)
+    g.add("add", "prelu", [above, bent], [y], node)
 
 
 @translator("Clip")

@@ -26,6 +26,7 @@ HINTS = {
     "If": "export one branch only (torch.onnx.export with dynamo=True, or a model without data-dependent branches)",
     "Loop": WHOLE,
     "Scan": WHOLE,
+    "ReduceL1": "normalize with p=2",
     "ZipMap": "export without it (zipmap=False)",
     **dict.fromkeys(INTEGER, OTHERS),
 }
@@ -137,10 +138,16 @@ def attributes(node: onnx.NodeProto) -> dict:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
-def translate(folded: Folded, digest: str, path: str) -> Model:
-    """Raises HmdcError naming the first node that hmdc cannot compile."""
+def translate(folded: Folded, written: dict, digest: str, path: str) -> Model:
+    """written: value -> what writes the layer that computes it, see norm_forms.
+
+    Raises HmdcError naming the first node that hmdc cannot compile.
+    """
     g = Graph(folded)
     for node in folded.nodes:
+        if node.output[0] in written:
+            written[node.output[0]].write(g, node)
+            continue
         f = TRANSLATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
         if f is None:
             raise refuse(
@@ -188,4 +195,4 @@ def _limits(g: Graph, name: str) -> tuple[int, int]:
     return -min(rows), min(rows) - 1
 
 
-from . import forms, functions, layers, recurrent, windows  # noqa: E402, F401  the translators register themselves
+from . import forms, functions, layers, norms, recurrent, windows  # noqa: E402, F401  the translators register themselves

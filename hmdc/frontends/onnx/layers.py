@@ -288,14 +288,15 @@ def _batch_norm(g, node):
     g.affine(node, node.input[0], node.output[0], scale.reshape(-1, *axes), (beta - mean * scale).reshape(-1, *axes))
 
 
-@translator("Softmax")
+@translator("Softmax", "LogSoftmax")
 def _softmax(g, node):
+    op = "softmax" if node.op_type == "Softmax" else "log_softmax"
     x, y, shape = node.input[0], node.output[0], g.shape(node.input[0])
     axis = int(attributes(node).get("axis", -1 if g.opset >= 13 else 1)) % len(shape)
     if g.opset < 13:  # everything from the axis on is one row
         flat = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
         g.reshape(node, x, inner := g.fresh(flat), flat)
-        g.add("softmax", "softmax", [inner], [outer := g.fresh(flat)], node, axis=1)
+        g.add(op, op, [inner], [outer := g.fresh(flat)], node, axis=1)
         g.reshape(node, outer, y)
     else:
-        g.add("softmax", "softmax", [x], [y], node, axis=axis)
+        g.add(op, op, [x], [y], node, axis=axis)
