@@ -47,5 +47,6 @@ def load(
     except RecursionError as e:
         raise HmdcError(f"{path} is nested too deeply to be a valid model") from e
     except Exception as e:  # a damaged file can break the readers anywhere; one line for the user, -v shows the rest
-        reason = (str(e).splitlines() or [type(e).__name__])[0][:160] + " is missing" * isinstance(e, KeyError)
+        reason = (str(e).splitlines() or [type(e).__name__])[0][:160]
+        reason += " is missing" * (isinstance(e, KeyError) and " " not in reason)
         raise HmdcError(f"{path} is damaged or not a valid model ({reason}); export it again") from e

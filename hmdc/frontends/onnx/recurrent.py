@@ -121,9 +121,7 @@ def _length(g, node, lengths, x, steps) -> tuple[str, str, int]:
             raise refuse(node, "its sequence_lens are computed from the data", "give the lengths as an input")
         return x, source if steps > 1 else "", 0
     if given.size != 1 or not 1 <= given.ravel()[0] <= steps:
-        raise refuse(
-            node, f"sequence_lens are {given.ravel().tolist()[:8]}", f"give one of 1 to {steps}"
-        )
+        raise refuse(node, f"sequence_lens are {given.ravel().tolist()[:8]}", f"give one of 1 to {steps}")
     n = int(given.ravel()[0])
     if n < steps:
         g.add("slice", "slice", [x], [x := g.fresh((n, 1, g.shape(x)[2]))], node, axis=0, start=0, stop=n, step=1)
