@@ -1,8 +1,8 @@
 """Mutation fuzzing of everything that hmdc reads.
 
-    python -m tests.fuzz onnx pt --minutes 10 --seed 1     (make fuzz MINUTES=10: all kinds)
-    python -m tests.fuzz --mutants 200          as many of each kind, always the same ones
-    python -m tests.fuzz --replay FOLDER        the files in there, whose names begin with the kind
+    python -m tests.fuzz onnx pt --minutes 10 --seed 1    for each kind; make fuzz MINUTES=10 takes all kinds
+    python -m tests.fuzz --mutants 200                    so many of each kind, always the same ones
+    python -m tests.fuzz --replay FOLDER                  the files in there, whose names begin with the kind
 
 A mutant that reaches new lines of the frontends becomes a seed.  Each must end as oracle.py says, within 10 seconds
 and 1 GB.  One file of each sort of finding is left in --keep; once its cause is mended it belongs into
@@ -75,7 +75,7 @@ def attempt(kind: Kind, path: Path, lines: Lines | None = None) -> tuple[str, st
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-def apart(work: Callable[[], None]) -> str:
+def limited(work: Callable[[], None]) -> str:
     """Run in a process of its own with little memory; how it died, if it did."""
     if (pid := os.fork()) == 0:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -103,14 +103,21 @@ class Fuzzer:
         (work / "stage").write_text("preparation")
 
     def run(self, end: float) -> None:
-        """New mutants until then."""
+        """Mutants of mutants until then."""
         batch = 0
         while time.monotonic() < end:
             self.survive(lambda: self.guided(batch, end))  # noqa: B023
             batch += 1
 
+    def count(self, mutants: int) -> None:
+        """So many mutants of the bundled files: the same ones, whatever becomes of them."""
+        first = 0
+        while first < mutants:
+            self.survive(lambda: self.plain(first, mutants))  # noqa: B023
+            first = 1 + int((self.work / "number").read_text())
+
     def survive(self, work: Callable[[], None]) -> None:
-        died = apart(work)
+        died = limited(work)
         stage = (self.work / "stage").read_text()
         if died and stage != "onnxruntime":
             self.finding(f"{died} in {stage}", "")
@@ -130,9 +137,9 @@ class Fuzzer:
         self.lines.write_bytes(pickle.dumps(lines.known))
 
     def plain(self, first: int, last: int) -> None:
-        """Mutants by number: whatever became of those before does not matter."""
         known = self.kind.seeds()
         for i in range(first, last):
+            (self.work / "number").write_text(str(i))
             draw = Draw(np.random.default_rng([self.seed, i]))
             self.one(draw, draw.pick(known), None)
 
@@ -155,13 +162,14 @@ class Fuzzer:
 
     def finding(self, what: str, more: str) -> None:
         place = self.keep / f"{self.name}_{sha256(what.encode()).hexdigest()[:6]}{self.kind.suffix}"
-        if place.exists():
+        told = self.work / "found"
+        if told.exists() and f"{place}\n" in told.read_text():
             return
         self.keep.mkdir(parents=True, exist_ok=True)
         shutil.copy(self.path, place)
         if self.told.exists():
             shutil.copy(self.told, place.with_suffix(".toml"))
-        with (self.work / "found").open("a") as f:
+        with told.open("a") as f:
             f.write(f"{place}\n")
         print(f"{place}: {what}\n{more}", flush=True)
 
@@ -172,7 +180,7 @@ def fuzz(name: str, seconds: float, mutants: int, seed: int, keep: Path) -> int:
         work = Path(folder)
         fuzzer = Fuzzer(name, seed, work, keep)
         if mutants:
-            fuzzer.survive(lambda: fuzzer.plain(0, mutants))
+            fuzzer.count(mutants)
         else:
             fuzzer.run(time.monotonic() + seconds)
         read = lambda file: (work / file).read_text().splitlines() if (work / file).exists() else []
@@ -196,7 +204,7 @@ def replay(folder: Path) -> int:
             def check(fuzzer: Fuzzer = fuzzer) -> None:
                 (fuzzer.work / "found").write_text("".join(attempt(fuzzer.kind, fuzzer.path)))
 
-            died = apart(check)
+            died = limited(check)
             what = died or (fuzzer.work / "found").read_text()
             found += bool(what)
             print(f"{file}: {what or 'ends as it should'}", flush=True)
