@@ -172,6 +172,16 @@ def test_constant_lengths_that_there_are_not(n, tmp_path):
         frontends.load(tmp_path / "m.onnx")
 
 
+def test_step_beyond_the_length_is_refused(tmp_path):
+    """lengths as an index is one step too far for the whole sequence."""
+    proto = Packed("GRU").proto()
+    proto.graph.node.append(helper.make_node("Gather", ["head", "short"], ["next"], name="next"))
+    proto.graph.output.append(helper.make_tensor_value_info("next", TensorProto.FLOAT, [1, 1, 2]))
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(HmdcError, match="node 'next' .*picks what the data say"):
+        frontends.load(tmp_path / "m.onnx")
+
+
 def test_stream_is_refused(tmp_path):
     with pytest.raises(HmdcError, match="takes the length of its sequence"):
         compiled(Packed("RNN"), tmp_path, "int8", mode="stream")

@@ -70,6 +70,11 @@ def both_ends(_, state):
     return torch.cat([h[-2], h[-1]], dim=1)
 
 
+def at_length(out, state, lengths):
+    """The last step of each sequence."""
+    return out[torch.arange(out.shape[0]), lengths - 1]
+
+
 def all_hidden(_, state):
     return state[0] if isinstance(state, tuple) else state
 
@@ -198,7 +203,8 @@ class PackedNet(nn.Module):
         packed, state = self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=first))
         steps = x.shape[1 if first else 0]
         out, _ = nn.utils.rnn.pad_packed_sequence(packed, batch_first=first, total_length=steps)
-        return self.head(self.take(out, state)), out
+        taken = self.take(out, state, lengths) if self.take is at_length else self.take(out, state)
+        return self.head(taken), out
 
 
 def layer_norm(features: int) -> nn.LayerNorm:
@@ -655,6 +661,14 @@ CASES = [
         "gru_packed_stacked_bi",
         "packed sequence: bidirectional GRU of 2 layers, cat(h[-2], h[-1]), all steps returned",
         lambda: PackedNet(nn.GRU(3, 4, 2, bidirectional=True, **FIRST), both_ends, nn.Linear(8, 2)),
+        {X: (1, 7, 3), "lengths": Ints((1,), 1, 8)},
+        ("y", "out"),
+        **TS,
+    ),
+    Case(
+        "gru_packed_at_length",
+        "packed sequence: bidirectional GRU, out[arange, lengths - 1], all steps returned",
+        lambda: PackedNet(nn.GRU(3, 4, bidirectional=True, **FIRST), at_length, nn.Linear(8, 2)),
         {X: (1, 7, 3), "lengths": Ints((1,), 1, 8)},
         ("y", "out"),
         **TS,
