@@ -24,7 +24,7 @@ def corpus(pattern: str) -> Callable[[], list[bytes]]:
 
 
 KINDS = {
-    "onnx": Kind(".onnx", corpus("*/*.onnx"), onnx_files.mutate),
+    "onnx": Kind(".onnx", seeds.networks, onnx_files.mutate),
     "pt": Kind(".pt", corpus("dicts/*.pt"), files.pt, told=True),
     "safetensors": Kind(".safetensors", corpus("dicts/*.safetensors"), files.safetensors, told=True),
     "npz": Kind(".npz", seeds.arrays, files.npz, told=True),

@@ -1,6 +1,7 @@
 """What mutation starts from: the bundled models, and files made of them."""
 
 import io
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import hmdc
 from hmdc.frontends.dicts.tensors import read
 
 ROOT = Path(__file__).parents[2]
-MOST_BYTES = 20_000
+MOST_BYTES, RANDOM = 20_000, 30
 
 TOLD = b"""steps = 5
 input = 4
@@ -48,6 +49,20 @@ def small(*patterns: str) -> list[bytes]:
     """The files below the root, small ones only."""
     found = [p for pattern in patterns for p in sorted(ROOT.glob(pattern))]
     return [p.read_bytes() for p in found if p.stat().st_size < MOST_BYTES]
+
+
+def networks() -> list[bytes]:
+    """ONNX files: the bundled ones, what exporters write by hand, and random networks."""
+    sys.path.insert(0, str(ROOT / "tests"))  # as pytest does
+    import networks
+    import onnx_norms  # noqa: F401  registers its forms
+    import onnx_unrolled  # noqa: F401  registers its forms
+    from onnx_forms import FORMS
+
+    made = [form.model() for form in FORMS.values()]
+    made += [networks.random_network(np.random.default_rng(i))[0] for i in range(RANDOM)]
+    blobs = [m.SerializeToString() for m in made]
+    return small("tests/corpus/*/*.onnx") + [b for b in blobs if len(b) < MOST_BYTES]
 
 
 def arrays() -> list[bytes]:
