@@ -112,6 +112,7 @@ CASES = {
     "mean and deviation as values": built(LOOK_ALIKES["mean_beside"], 17),
     "half precision inside": built(halves),
     "index from data": built(picked),
+    "opset 6 or older": lambda f: (f / "m.onnx").write_bytes(network(opset=6).SerializeToString()),
     "batch": shape(0, (3, 2, 4)),
     "open time": shape(0, ("t", 1, 4)),
 }  # fmt: skip

@@ -18,6 +18,7 @@ FOLDABLE = frozenset(
     ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape ScatterND Shape Sigmoid Sign Size
     Slice Softmax Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
 )
+OLDEST = 7  # opset, as in ONNX Runtime
 RECURRENT = ("LSTM", "GRU", "RNN")
 OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128)
 
@@ -26,6 +27,10 @@ def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Fo
     """Bind every input to a shape and propagate.  Raises HmdcError naming the node whose shape stays unknown."""
     graph = model.graph
     opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    if opset < OLDEST:
+        raise HmdcError(
+            f"opset {opset} is not read, as its operators broadcast in another way; export with 11 or newer"
+        )
     initializers = {t.name: t for t in graph.initializer}
     f = Folded(dict(input_shapes), [o.name for o in graph.output], [], opset, model.producer_name)
     for i in graph.input:
@@ -70,6 +75,7 @@ def _visit(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     if node.op_type == "Shape" and node.domain == "" and inputs[0] in f.shapes:
         return f.set_constant(node.output[0], _shape_op(node, f.shapes[inputs[0]]))
     constant = all(v in f.constants for v in inputs) and node.op_type in FOLDABLE and node.domain in ("", "ai.onnx")
+    constant &= node.op_type != "Softmax" or opset >= 13  # onnx evaluates the older one as if it were the newer
     if constant and node.op_type == "Constant":
         return f.set_constant(node.output[0], _evaluate(f, node, opset)[0])
     _infer(f, node, opset)
