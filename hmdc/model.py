@@ -97,8 +97,9 @@ class Model:
                 ]
         except (OSError, KeyError, ValueError) as e:
             raise HmdcError(f"{path} is damaged ({e}); run hmdc compile again") from e
-        rest = g["steps"], g["sha256"], g["path"], _tuples(g["integers"])
-        return cls(_tuples(g["inputs"]), nodes, g["outputs"], _tuples(g["shapes"]), *rest)
+        shapes, integers = _tuples(g["shapes"]), _tuples(g["integers"])
+        rest = {k: g[k] for k in ("outputs", "steps", "sha256", "path")}
+        return cls(_tuples(g["inputs"]), nodes, shapes=shapes, integers=integers, **rest)
 
 
 def _tuples(d: dict) -> dict:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import test_dict_windows as windows
 from test_state_dicts import TOLD, architecture
 
 from hmdc import frontends
@@ -89,11 +90,19 @@ def dict_rows(folder: Path) -> list[tuple[str, str, str, str]]:
         given = [{k: expected[f"{case}/{k}"].astype(np.float64)} if f"{case}/{k}" in expected else {}
                  for k in "xy"]  # fmt: skip
         told = architecture(folder, *TOLD[path.stem]) if path.stem in TOLD else None
-        result, model = outcome(path, *given, 7, architecture=told)
-        result += ", with an architecture file" if told else ""
-        layers = ", ".join(row["layer"] for row in model.found) if model else "-"
-        rows.append((path.name, EXPORTERS[path.suffix], layers, result))
+        rows.append(dict_row(path, *given, 7, told))
+    expected = np.load(windows.CORPUS / "expected.npz")
+    for case in windows.CASES:
+        given = [{k: expected[f"{case}/{k}"].astype(np.float64)} for k in "xy"]
+        rows.append(dict_row(windows.CORPUS / f"{case}.pt", *given, windows.STEPS, windows.told(case, folder)))
     return rows
+
+
+def dict_row(path: Path, inputs: dict, wanted: dict, steps: int, told: Path | None) -> tuple[str, str, str, str]:
+    result, model = outcome(path, inputs, wanted, steps, architecture=told)
+    result += ", with an architecture file" if told else ""
+    layers = ", ".join(row["layer"] for row in model.found) if model else "-"
+    return path.name, EXPORTERS[path.suffix], layers, result
 
 
 def page(folder: Path) -> str:

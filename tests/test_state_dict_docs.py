@@ -27,6 +27,11 @@ def square(folder: Path) -> None:
     np.savez(folder / "m.npz", **arrays(np.random.default_rng(0), "fastgrnn", 5, 5))
 
 
+def table_or_dense(folder: Path) -> None:
+    cell = {"rnn.weight_ih_l0": np.ones((20, 5)), "rnn.weight_hh_l0": np.ones((20, 5))}
+    np.savez(folder / "m.npz", **{"emb.weight": np.ones((5, 5))}, **cell)
+
+
 def two_orders(folder: Path) -> None:
     cell = {"weight_ih": np.ones((20, 5)), "weight_hh": np.ones((20, 5))}
     save_file({f"{k}.{name}": a for k in "ab" for name, a in cell.items()}, folder / "m.safetensors")
@@ -42,7 +47,7 @@ CASES = {
     "quantized or integer weights": known(DICTS, "integers"),
     "weights that are NaN": known(DICTS, "NaN"),
     "convolutions": known(DICTS, "conv"),
-    "LayerNorm, embeddings, attention": known(DICTS, "norm"),
+    "LayerNorm, attention": known(DICTS, "norm"),
     "parameters of a layer of your own": known(DICTS, "stranger"),
     "a layer without one of its matrices": known(DICTS, "no half"),
     "matrices that do not fit one another": known(DICTS, "rows"),
@@ -52,6 +57,7 @@ CASES = {
     "two dense layers in a row, or one before a cell": known(DICTS, "mlp"),
     "branches, or layers in another order": (with_arrays(fc2__weight=np.ones((2, 6))), NPZ),
     "`.safetensors` whose sizes allow two orders": (two_orders, SAFE),
+    "a square matrix without a bias in front": (table_or_dense, NPZ),
     "FastGRNN with square matrices": (square, NPZ),
     "an architecture file that contradicts the tensors": known(DICTS, "cell"),
     "Keras: other layers": known(KERAS, "layer"),

@@ -203,7 +203,7 @@ REFUSED = [
     ("two heads", with_arrays(fc2__weight=np.ones((2, 6))), NPZ, "fit .*order.*dense 'fc' 6 -> 3, dense 'fc2' 6 -> 2"),
     ("mlp", with_arrays(fc2__weight=np.ones((2, 3))), NPZ, "which activation comes between dense 'fc' and dense 'fc2'"),
     ("norm", with_arrays(ln__weight=np.ones(6)), NPZ, "'ln.weight' has shape .6. where .any, any. fits"),
-    ("conv", with_arrays(conv__weight=np.ones((4, 4, 3))), NPZ, "'conv.weight' has shape .4, 4, 3. where"),
+    ("conv", with_arrays(conv__weight=np.ones((4, 4, 3))), NPZ, "strides and padding of convolutions"),
     ("stranger", with_arrays(alpha=np.ones(1)), NPZ, r"'alpha' \[1\] belongs to no layer .* ignore = \[\"alpha\"\]"),
     ("stranger inside", with_arrays(rnn__peephole=np.ones(6)), NPZ, "'rnn.peephole'.*belongs to no layer"),
     ("no half", with_arrays(rnn__weight_hh_l0=None), NPZ, "'rnn.weight_hh_l0' is missing"),

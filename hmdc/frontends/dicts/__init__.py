@@ -9,6 +9,7 @@ from ...errors import HmdcError
 from ...model import Model
 from . import architecture, tensors
 from .assemble import assemble, table
+from .families import WITHOUT_WEIGHTS
 from .find import find
 from .keras import load_keras
 from .tensors import READERS
@@ -21,9 +22,12 @@ def load(path: Path, steps: int | None, input_shapes: dict, architecture_file: P
     told = architecture.read(architecture_file)
     found = tensors.read(path)
     layers = find(found, told)
-    size = next((layer.inputs for layer in layers if layer.inputs is not None), told.input)
-    if size is None:
-        raise HmdcError('--architecture: no layer has weights; name one that has, with weights = "..."')
+    first = next((layer for layer in layers if layer.type not in WITHOUT_WEIGHTS), None)
+    size = first.inputs if first and first.inputs is not None else told.input
+    if layers[0].tokens:
+        size = None
+    elif size is None:
+        raise HmdcError("--architecture: no layer tells how many values a step has; write input = N")
     if told.input not in (None, size):
         raise HmdcError(f"--architecture: input = {told.input}, but {layers[0]} takes {size} values")
     steps = steps or told.steps

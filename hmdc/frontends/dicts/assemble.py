@@ -15,7 +15,8 @@ class Layer:
     """One layer as it was found or written down.
 
     type, weights: as in the architecture file.  inputs, outputs: values per step, None where it takes any.
-    emit: writes its nodes.  note: what the table of `hmdc inspect` says about it.
+    emit: writes its nodes.  note: what the table of `hmdc inspect` says about it.  tokens: it reads one a step,
+    below this number.  choices: what the architecture file has to tell about it.
     """
 
     type: str
@@ -24,6 +25,8 @@ class Layer:
     outputs: int | None
     emit: Callable[["Row"], None]
     note: str = ""
+    tokens: int | None = None
+    choices: str = ""
 
     @property
     def recurrent(self) -> bool:
@@ -34,6 +37,7 @@ class Layer:
 
 
 RECURRENT = ("lstm", "gru", "rnn", "fastgrnn", "fastrnn")
+OF_IMAGES = ("conv2d", "batchnorm", "maxpool", "avgpool", "relu", "sigmoid", "tanh")  # they leave images what they are
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,19 @@ class Direction:
 
 
 class Row:
-    """Nodes under construction.  value: the newest, [steps, 1, size], or [1, size] once steps are no more."""
+    """Nodes under construction.
 
-    def __init__(self, steps: int, size: int):
+    value: the newest, [steps, 1, size], or [1, size] once steps are no more; an image is [1, steps, values, channels].
+    """
+
+    def __init__(self, steps: int, size: int | None):
+        """size: None for tokens."""
         self.nodes: list[Node] = []
-        self.value, self.shape = "x", (steps, size)
+        self.value, self.shape = "x", (steps,) if size is None else (steps, size)
         self.final = ""  # the last states h of the newest layer, if that is recurrent, as [1, size]
         self.source = ""
-        self.reshape(steps, 1, size)
+        if size is not None:
+            self.reshape(steps, 1, size)
 
     def fresh(self) -> str:
         return f"#{len(self.nodes) + 1}"
@@ -80,6 +89,27 @@ class Row:
 
     def affine(self, scale: np.ndarray, bias: np.ndarray) -> None:
         self.add("affine", "scale", self.shape, {"scale": scale, "bias": bias}, low=-np.inf, high=np.inf)
+
+    def embedding(self, rows: np.ndarray) -> None:
+        """rows: one for each token."""
+        if len(self.shape) > 1:
+            raise HmdcError(f"{self.source} reads tokens; it comes first")
+        steps, size = self.shape[0], rows.shape[1]
+        self.add("lookup", "embedding", (steps, size), {"table": rows})
+        self.reshape(steps, 1, size)
+
+    def image(self) -> None:
+        """A sequence is an image of one channel."""
+        if len(self.shape) != 4:
+            self.reshape(1, self.steps(), self.shape[-1], 1)
+
+    def sequence(self) -> None:
+        """Channels of an image are side by side, values of one channel next to each other: permute(0, 2, 1, 3)
+        .flatten(2) in PyTorch."""
+        if len(self.shape) == 4:
+            _, steps, values, channels = self.shape
+            self.add("transpose", "transpose", (1, steps, channels, values), perm=(0, 1, 3, 2))
+            self.reshape(steps, 1, channels * values)
 
     def activation(self, function: str) -> None:
         if function == "softmax":
@@ -132,23 +162,34 @@ class Row:
         self.add("mean", "mean", (1, 1, self.shape[2]), axis=0, keep=True, over_time=0)
         self.reshape(1, self.shape[2])
 
+    def maximum(self) -> None:
+        self.add("pool", "maxpool", (1, 1, self.shape[2]), axis=0, kind="max", size=self.steps(), stride=1, dilation=1,
+                 pads=(0, 0))  # fmt: skip
+        self.reshape(1, self.shape[2])
+
     def final_states(self) -> None:
         if not self.final:
             raise HmdcError("final comes right after a recurrent layer; after others it is last or mean")
         self.value, self.shape = self.final, (1, self.shape[-1])
 
 
-def assemble(layers: Sequence[Layer], steps: int, size: int) -> Model:
-    """The network x [steps, size] -> y.  Raises HmdcError where a layer does not fit the one before it."""
+def assemble(layers: Sequence[Layer], steps: int, size: int | None) -> Model:
+    """The network x [steps, size] -> y; size: None for x [steps], tokens.
+
+    Raises HmdcError where a layer does not fit the one before it.
+    """
     if not 0 < steps <= MAX_STEPS:
         raise HmdcError(f"--steps {steps}: 1 to {MAX_STEPS} are compiled")
     row = Row(steps, size)
     for layer in layers:
+        if layer.type not in OF_IMAGES:
+            row.sequence()
         if layer.inputs not in (None, row.shape[-1]):
             raise HmdcError(f"{layer} takes {layer.inputs} values but gets {row.shape[-1]}; "
                             "say the order of the layers with --architecture")  # fmt: skip
         row.source = str(layer)
         layer.emit(row)
+    row.sequence()
     if len(row.shape) == 3:
         row.reshape(row.shape[0], row.shape[2])
     *before, end = row.nodes
@@ -158,12 +199,13 @@ def assemble(layers: Sequence[Layer], steps: int, size: int) -> Model:
         *before, end = row.nodes
         outputs = ("y",)
     end = Node(end.op, end.name, end.inputs, outputs, end.attrs, end.weights, end.source)
-    return Model({"x": (steps, size)}, [*before, end], ["y"])
+    tokens = {} if size is not None else {"x": (0, layers[0].tokens - 1)}
+    return Model({"x": (steps,) if tokens else (steps, size)}, [*before, end], ["y"], integers=tokens)
 
 
-def table(layers: list[Layer], size: int) -> list[dict]:
+def table(layers: list[Layer], size: int | None) -> list[dict]:
     """For people: what was found."""
-    rows = []
+    rows, size = [], size or 1
     for layer in layers:
         out = layer.outputs or size
         rows.append({"layer": layer.type, "weights": layer.weights or "-", "input": size, "output": out,

@@ -1,13 +1,16 @@
 """Names and shapes of tensors -> layers: one function for each family of names."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from ...errors import HmdcError
+from . import windows
 from .assemble import Direction, Layer, Row
 from .edgeml import edgeml
 from .groups import Group, unknown
+from .windows import POOLS, Window, convolution, told_pool
 
 CELLS = {4: "lstm", 3: "gru", 1: "rnn"}  # rows of the weights per hidden unit -> cell
 TORCH = re.compile(r"(?:weight|bias)_(?:ih|hh|hr)(?:_l(\d{1,3}))?(_reverse)?")
@@ -76,7 +79,31 @@ def _torch_cell(g: Group, end: str) -> tuple[str, dict, dict]:
     return kind, weights, attrs
 
 
-def _dense(g: Group, options: dict) -> Layer:
+def _weights(g: Group, options: dict) -> Layer:
+    """A dense layer, an embedding or a convolution: all keep weight [out, in, ...] and perhaps a bias."""
+    axes = g.tensors["weight"].ndim
+    if axes in (3, 4):
+        return _convolution(g, options, axes - 2)
+    return _embedding(g) if options.get("type") == "embedding" else _dense(g)
+
+
+def _convolution(g: Group, options: dict, space: int) -> Layer:
+    w = g.get("weight", *[None] * (space + 2))
+    kind, bias, window = f"conv{space}d", g.optional("bias", len(w)), Window.told(options, w.shape[2:])
+    note = "" if options else "stride, padding and dilation are not in the weights"
+    layer = convolution(kind, g.prefix, w, bias, window, options.get("groups", 1), note)
+    function = options.get("activation")
+    emit = (lambda row: (layer.emit(row), row.activation(function))) if function else layer.emit
+    return replace(layer, emit=emit, choices="" if options else ", stride = 1, padding = 0, dilation = 1, groups = 1")
+
+
+def _embedding(g: Group) -> Layer:
+    rows = g.get("weight", None, None)
+    note = f"{len(rows)} tokens"
+    return Layer("embedding", g.prefix, None, rows.shape[1], lambda row: row.embedding(rows), note, len(rows))
+
+
+def _dense(g: Group) -> Layer:
     w = g.get("weight", None, None)
     bias = g.optional("bias", len(w))
     return Layer("dense", g.prefix, w.shape[1], len(w), lambda row: row.dense(w, bias))
@@ -100,10 +127,14 @@ FAMILIES = [
     (("weight_ih", "weight_hh", "weight_ih_l0", "weight_hh_l0"), _torch_recurrent),
     (("bias_update",), edgeml),
     (("running_mean", "running_var"), _batch_norm),
-    (("weight",), _dense),
+    (("weight",), _weights),
 ]
 
+WINDOW = (*windows.OPTIONS, "groups", "activation")
 OPTIONS = {
+    "conv1d": WINDOW,
+    "conv2d": WINDOW,
+    **dict.fromkeys(POOLS, ("size", *windows.OPTIONS)),
     "rnn": ("activation",),
     "batchnorm": ("epsilon",),
     "fastgrnn": ("transposed",),
@@ -111,15 +142,16 @@ OPTIONS = {
 }  # keys of a table beside type and weights
 
 
-def plain(kind: str) -> Layer:
+def plain(kind: str, options: dict) -> Layer:
     """A layer without weights."""
-    return Layer(kind, "", None, None, PLAIN[kind])
+    return told_pool(kind, options) if kind in POOLS else Layer(kind, "", None, None, PLAIN[kind])
 
 
 def _activation(function: str):
     return lambda row: row.activation(function)
 
 
-PLAIN = {"last": Row.last, "final": Row.final_states, "mean": Row.mean} | {
+PLAIN = {"last": Row.last, "final": Row.final_states, "mean": Row.mean, "max": Row.maximum} | {
     f: _activation(f) for f in ("relu", "sigmoid", "tanh", "softmax")
 }
+WITHOUT_WEIGHTS = (*PLAIN, *POOLS)

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from ...errors import HmdcError
 from .architecture import Architecture
 from .assemble import Layer
-from .families import plain, recognize
+from .families import WITHOUT_WEIGHTS, plain, recognize
 from .groups import Group, quoted, unknown
 from .tensors import Tensors
 
@@ -29,7 +29,8 @@ def find(tensors: Tensors, told: Architecture) -> list[Layer]:
         names = ", ".join(str(layer) for layer in layers)[:300]
         raise HmdcError(f"no recurrent layer is found by name, only {names}; weights are called as in PyTorch "
                         "(weight_ih_l0, ...), EdgeML or Keras: rename them, or export the network as ONNX")  # fmt: skip
-    layers = _ordered(layers, tensors.ordered, told)
+    _check_convolutions(layers)
+    layers = _ordered(_with_embedding(layers, groups, tensors.ordered), tensors.ordered, told)
     _check_activations(layers)
     at = 1 + max(i for i, layer in enumerate(layers) if layer.recurrent)
     if "bidirectional" in layers[at - 1].note:
@@ -37,12 +38,13 @@ def find(tensors: Tensors, told: Architecture) -> list[Layer]:
         raise HmdcError(f"{layers[at - 1]} is bidirectional and the file does not tell what is read of it: its output "
                         "at the last step (last), the last states of both directions (final), the mean, or every "
                         f"step (leave it out); {write(layers[:at], ' | '.join(choices), layers[at:])}")  # fmt: skip
-    return [*layers[:at], replace(plain("last"), note="assumed; or final, mean, nothing"), *layers[at:]]
+    return [*layers[:at], replace(plain("last", {}), note="assumed; or final, mean, nothing"), *layers[at:]]
 
 
-def write(before: Sequence[Layer], choice: str, after: Sequence[Layer]) -> str:
-    """What to write, with the place of the choice."""
-    chosen = [f'{{type = "{choice}"}}'] if choice else []
+def write(before: Sequence[Layer], choice: str, after: Sequence[Layer], weights: str | None = None) -> str:
+    """What to write, with the place of the choice.  weights: of the layer to choose."""
+    named = "" if weights is None else f", weights = {quoted(weights)}"
+    chosen = [f'{{type = "{choice}"{named}}}'] if choice else []
     return "write in a file for --architecture: " + _toml([*map(entry, before), *chosen, *map(entry, after)])
 
 
@@ -52,8 +54,8 @@ def _toml(entries: Sequence[str]) -> str:
 
 def entry(layer: Layer) -> str:
     """The table of a layer in the architecture file."""
-    weights = f", weights = {quoted(layer.weights)}" if layer.weights or layer.inputs is not None else ""
-    return f'{{type = "{layer.type}"{weights}}}'
+    weights = f", weights = {quoted(layer.weights)}" if layer.weights or layer.type not in WITHOUT_WEIGHTS else ""
+    return f'{{type = "{layer.type}"{weights}{layer.choices}}}'
 
 
 def _groups(tensors: Tensors, told: Architecture) -> dict[str, Group]:
@@ -80,7 +82,7 @@ def _as_told(groups: dict[str, Group], told: Architecture) -> list[Layer]:
     for table in told.layers:
         kind, prefix = table["type"], table.get("weights")
         if prefix is None:
-            layers.append(plain(kind))
+            layers.append(plain(kind, table))
             continue
         if prefix not in groups:
             raise HmdcError(f"--architecture: no tensor is called {prefix}.*; there are {', '.join(groups)[:300]}")
@@ -138,6 +140,27 @@ def _chains(layers: list[Layer], size: int | None) -> Iterator[list[Layer]]:
                 yield from extend([*row, layer], [*left[:i], *left[i + 1 :]])
 
     return extend([], layers)
+
+
+def _with_embedding(layers: list[Layer], groups: dict[str, Group], by_use: bool) -> list[Layer]:
+    """A first matrix that fits as a table of tokens and not as a dense layer is one."""
+    table, g = layers[0], next(iter(groups.values()))
+    if not by_use or len(layers) < 2 or table.type != "dense" or "bias" in g.tensors:
+        return layers
+    if table.inputs == layers[1].inputs != table.outputs:
+        return [recognize(g, {"type": "embedding"}), *layers[1:]]
+    if table.inputs == layers[1].inputs:
+        raise HmdcError(f"the file does not tell whether {g.full('weight')!r} {list(g.tensors['weight'].shape)} is a "
+                        "table of tokens or a dense layer: "
+                        f"{write([], 'embedding | dense', layers[1:], table.weights)}")  # fmt: skip
+    return layers
+
+
+def _check_convolutions(layers: list[Layer]) -> None:
+    if any(layer.choices for layer in layers):
+        raise HmdcError("the file does not tell strides and padding of convolutions, nor what comes between layers; "
+                        f"{write(layers, '', ())} with the right numbers, activations such as {{type = \"relu\"}}, and "
+                        'what is read of the steps: {type = "last"}, "final" or "mean"')  # fmt: skip
 
 
 def _check_activations(layers: list[Layer]) -> None:
