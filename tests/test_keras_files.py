@@ -20,7 +20,7 @@ from hmdc.data import Data
 
 CORPUS = Path(__file__).parent / "corpus" / "dicts"
 EXPECTED = np.load(CORPUS / "keras.npz")
-FILES = ["deep.keras", "before.keras", "backward.h5", "ends.keras"]
+FILES = ["deep.keras", "before.keras", "backward.h5", "ends.keras", "windows.keras", "tokens.h5"]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -29,10 +29,11 @@ def test_equals_keras(file):
     assert_close(reference.evaluate(model, {"x": x})["y"], y.astype(np.float64), 1e-6, file)
 
 
-def test_int8_on_the_host(tmp_path):
-    x = EXPECTED["before.keras/x"]
+@pytest.mark.parametrize("file", ["before.keras", "windows.keras", "tokens.h5"])
+def test_int8_on_the_host(file, tmp_path):
+    x = EXPECTED[f"{file}/x"]
     np.savez(tmp_path / "c.npz", x=x)
-    build = hmdc.compile(CORPUS / "before.keras", tmp_path / "out", calibration=tmp_path / "c.npz")
+    build = hmdc.compile(CORPUS / file, tmp_path / "out", calibration=tmp_path / "c.npz")
     result = verify.verify(hmdc.load(build.path), Data({"x": x.astype(np.float64)}, None))
     assert result.passed and result.figures["snr_db"] > 20
 
@@ -82,12 +83,40 @@ def option(layer: int, **options):
     return configured(lambda layers: layers[layer]["config"].update(options))
 
 
+def h5(file: str, **options):
+    """A file of .h5 with another configuration of its layers that have these options."""
+
+    def spoil(folder):
+        shutil.copy(CORPUS / file, folder / "m.h5")
+        with h5py.File(folder / "m.h5", "r+") as content:
+            config = json.loads(content.attrs["model_config"])
+            for layer in config["config"]["layers"]:
+                layer["config"].update({k: v for k, v in options.items() if k in layer["config"]})
+            content.attrs["model_config"] = json.dumps(config)
+
+    return spoil
+
+
+def windows(**options):
+    """windows.keras likewise."""
+
+    def spoil(folder):
+        with zipfile.ZipFile(CORPUS / "windows.keras") as z, zipfile.ZipFile(folder / "m.keras", "w") as out:
+            config = json.loads(z.read("config.json"))
+            for layer in config["config"]["layers"]:
+                layer["config"].update({k: v for k, v in options.items() if k in layer["config"]})
+            out.writestr("config.json", json.dumps(config))
+            out.writestr("model.weights.h5", z.read("model.weights.h5"))
+
+    return spoil
+
+
 KERAS, H5 = "inspect m.keras --steps 7", "inspect m.h5 --steps 7"
 REFUSED = [
     ("steps", lambda f: shutil.copy(CORPUS / "ends.keras", f / "m.keras"), "inspect m.keras", "how many time steps"),
     ("other steps", option(1), "inspect m.keras --steps 9", "--steps 9 contradicts the model, whose input has 7"),
     ("architecture", option(1), KERAS + " --architecture a.toml", "m.keras tells all but --steps"),
-    ("layer", configured(lambda layers: layers[1].update(class_name="Conv1D")), KERAS, "is a Conv1D; known are LSTM"),
+    ("layer", configured(lambda layers: layers[1].update(class_name="Conv2D")), KERAS, "is a Conv2D; known are LSTM"),
     ("activation", option(1, recurrent_activation="hard_sigmoid"), KERAS, "'tanh' and 'hard_sigmoid'.*tf2onnx"),
     ("stateful", option(1, stateful=True), KERAS, "is stateful"),
     ("backward", option(1, go_backwards=True), KERAS, "gives its steps backward"),
@@ -95,6 +124,10 @@ REFUSED = [
     ("branch", configured(lambda layers: layers[2].update(inbound_nodes=[[["other", 0, 0, {}]]])), KERAS,
      "reads something else than the layer before"),
     ("input", option(0, batch_shape=[None, 4]), KERAS, "the input has shape .None, 4."),
+    ("mask", h5("tokens.h5", mask_zero=True), H5, "masks its token 0.*tf2onnx"),
+    ("channels first", windows(data_format="channels_first"), KERAS, "'channels_first'; valid, same or causal and"),
+    ("means", windows(padding="same"), KERAS, "has padding 'same', which its means leave out"),
+    ("filters", windows(filters=5), KERAS, "has weights .* where"),
     ("no config", weights(lambda file: file.attrs.__delitem__("model_config")), H5, "without the model's config"),
     ("external", replaced(h5py.ExternalLink("/etc/other.h5", "/w")), H5, "no .* of their own"),
     ("soft", replaced(h5py.SoftLink("/nowhere")), H5, "no .* of their own"),

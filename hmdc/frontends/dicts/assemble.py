@@ -173,6 +173,12 @@ class Row:
         self.value, self.shape = self.final, (1, self.shape[-1])
 
 
+def embedding(name: str, rows: np.ndarray) -> Layer:
+    """rows: one for each token."""
+    emit = lambda row: row.embedding(rows)
+    return Layer("embedding", name, None, rows.shape[1], emit, f"{len(rows)} tokens", len(rows))
+
+
 def assemble(layers: Sequence[Layer], steps: int, size: int | None) -> Model:
     """The network x [steps, size] -> y; size: None for x [steps], tokens.
 

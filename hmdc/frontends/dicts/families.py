@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import HmdcError
 from . import windows
-from .assemble import Direction, Layer, Row
+from .assemble import Direction, Layer, Row, embedding
 from .edgeml import edgeml
 from .groups import Group, unknown
 from .windows import POOLS, Window, convolution, told_pool
@@ -84,7 +84,7 @@ def _weights(g: Group, options: dict) -> Layer:
     axes = g.tensors["weight"].ndim
     if axes in (3, 4):
         return _convolution(g, options, axes - 2)
-    return _embedding(g) if options.get("type") == "embedding" else _dense(g)
+    return embedding(g.prefix, g.get("weight", None, None)) if options.get("type") == "embedding" else _dense(g)
 
 
 def _convolution(g: Group, options: dict, space: int) -> Layer:
@@ -95,12 +95,6 @@ def _convolution(g: Group, options: dict, space: int) -> Layer:
     function = options.get("activation")
     emit = (lambda row: (layer.emit(row), row.activation(function))) if function else layer.emit
     return replace(layer, emit=emit, choices="" if options else ", stride = 1, padding = 0, dilation = 1, groups = 1")
-
-
-def _embedding(g: Group) -> Layer:
-    rows = g.get("weight", None, None)
-    note = f"{len(rows)} tokens"
-    return Layer("embedding", g.prefix, None, rows.shape[1], lambda row: row.embedding(rows), note, len(rows))
 
 
 def _dense(g: Group) -> Layer:

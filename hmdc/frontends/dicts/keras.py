@@ -10,9 +10,10 @@ import numpy as np
 
 from ...errors import HmdcError
 from ...model import Model
-from .assemble import Direction, Layer, Row, assemble, table
+from .assemble import Direction, Layer, Row, assemble, embedding, table
 from .hdf5 import layers_of, read_keras
 from .tensors import whole
+from .windows import Window, convolution, pool
 
 GATES = {"LSTM": ("lstm", 4), "GRU": ("gru", 3), "SimpleRNN": ("rnn", 1)}
 FUNCTIONS = ("relu", "sigmoid", "tanh", "softmax")
@@ -31,7 +32,7 @@ def load_keras(path: Path, steps: int | None, input_shapes: dict, architecture: 
     for before, layer in zip([None, *layers], layers):
         _check_chain(layer, before)
         made += _layers(layer["class_name"], layer["config"], arrays[layer["config"]["name"]])
-    declared, size = _input(path, layers[0])
+    declared, size = _input(path, layers[0], bool(made and made[0].tokens))
     if declared is not None and steps not in (None, declared):
         raise HmdcError(f"--steps {steps} contradicts the model, whose input has {declared} steps")
     if (steps := declared or steps) is None:
@@ -40,10 +41,12 @@ def load_keras(path: Path, steps: int | None, input_shapes: dict, architecture: 
     return replace(model, sha256=hashlib.sha256(blob).hexdigest(), path=path.name, found=table(made, size))
 
 
-def _input(path: Path, layer: dict) -> tuple[int | None, int]:
-    """Steps and values per step."""
+def _input(path: Path, layer: dict, tokens: bool) -> tuple[int | None, int | None]:
+    """Steps and values per step; None for tokens."""
     config = layer["config"]
     shape = config.get("batch_shape", config.get("batch_input_shape"))
+    if tokens and isinstance(shape, list) and len(shape) == 2:
+        return shape[1], None
     if not isinstance(shape, list) or len(shape) != 3 or not isinstance(shape[2], int):
         raise HmdcError(f"{path}: the input has shape {shape}; (batch, steps, values) is read: {EXPORT}")
     return shape[1], shape[2]
@@ -92,6 +95,39 @@ def _dense(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
     w, *bias = _take(config, arrays, *([(None, n), (n,)] if config["use_bias"] else [(None, n)]))
     emit = lambda row: row.dense(w.T.copy(), bias[0] if bias else None)
     return [Layer("dense", config["name"], len(w), n, emit), *_function(config, config["activation"])]
+
+
+def _embedding(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
+    if config.get("mask_zero"):
+        raise HmdcError(f"layer {config['name']!r} masks its token 0, which later layers would skip: {EXPORT}")
+    (rows,) = _take(config, arrays, (config["input_dim"], config["output_dim"]))
+    return [embedding(config["name"], rows)]
+
+
+def _convolution(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
+    n, (taps,), groups = config["filters"], config["kernel_size"], config.get("groups", 1)
+    w, *bias = _take(config, arrays, *([(taps, None, n), (n,)] if config["use_bias"] else [(taps, None, n)]))
+    window = _window(config, taps, config["dilation_rate"][0])
+    layer = convolution("conv1d", config["name"], w.transpose(2, 1, 0), bias[0] if bias else None, window, groups)
+    return [layer, *_function(config, config["activation"])]
+
+
+def _pool(kind: str) -> Callable:
+    def make(config: dict, _) -> list[Layer]:
+        if kind == "avgpool" and config["padding"] != "valid":
+            raise HmdcError(f"layer {config['name']!r} has padding {config['padding']!r}, which its means leave out; "
+                            f"valid is read: {EXPORT}")  # fmt: skip
+        return [pool(kind, _window(config, config["pool_size"][0], 1))]
+
+    return make
+
+
+def _window(config: dict, size: int, dilation: int) -> Window:
+    padding = config["padding"]
+    if padding not in ("valid", "same", "causal") or config.get("data_format", "channels_last") != "channels_last":
+        raise HmdcError(f"layer {config['name']!r} has padding {padding!r} and {config.get('data_format')!r}; valid, "
+                        f"same or causal and channels_last are read: {EXPORT}")  # fmt: skip
+    return Window((size,), tuple(config["strides"]), (dilation,), (0,) if padding == "valid" else padding)
 
 
 def _norm(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
@@ -165,5 +201,10 @@ LAYERS: dict[str, Callable[[dict, list[np.ndarray]], list[Layer]]] = {
     "Activation": lambda config, _: _function(config, config["activation"]),
     "ReLU": lambda config, _: _function(config, "relu"),
     "Softmax": lambda config, _: _function(config, "softmax"),
+    "Conv1D": _convolution,
+    "MaxPooling1D": _pool("maxpool"),
+    "AveragePooling1D": _pool("avgpool"),
+    "Embedding": _embedding,
+    "GlobalMaxPooling1D": lambda config, _: [Layer("max", "", None, None, Row.maximum)],
     "GlobalAveragePooling1D": lambda config, _: [Layer("mean", "", None, None, Row.mean)],
 }
