@@ -156,7 +156,7 @@ def sink_affine(model: Model) -> bool:
         if b.op == "transpose":
             moved = {k: w.reshape(full).transpose(b.attrs["perm"]) for k, w in a.weights.items()}
         elif all(n == 1 for n in full) or (_varies_only(a, x, len(x) - 1) and b.attrs["shape"][-1] == x[-1]):
-            moved = {k: w.ravel() for k, w in a.weights.items()}
+            moved = {k: w.reshape((-1,) if b.attrs["shape"] else ()) for k, w in a.weights.items()}
         else:
             continue
         middle = a.outputs[0]
