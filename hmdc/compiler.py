@@ -86,7 +86,7 @@ def compile(
     maps = recipe.decompose(assignments, moments, given)
     one = time_block and 1  # what calibration decides holds for blocks of every size: none of them changes a bit
     lowered = lambda joint: check(lower(network, maps, precision, mode, joint, one))
-    chosen, rounding = _calibrate(lowered, () if one else joinable(network, maps), samples)
+    chosen, rounding = calibrate(lowered, () if one else joinable(network, maps), samples)
     options = {"version": __version__, "name": name, "target": target, "precision": precision, "mode": mode, **chosen,
                "assignments": [a.as_json() for a in assignments.values()]}  # fmt: skip
     fitted = lambda n: fit(_program(network, maps, options | {"time_block": n}, rounding), TARGETS[target].isa)
@@ -113,7 +113,7 @@ def _emit(out: Path, program: Program, options: dict, network: Model, assignment
     return Build(out, name, network, program, report)
 
 
-def _calibrate(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[dict, Rounding]:
+def calibrate(lowered, layers: tuple[str, ...], samples: dict[str, np.ndarray]) -> tuple[dict, Rounding]:
     """What calibration decides.  lowered: joint layers -> float program; layers: those that may be joint."""
     if lowered(()).precision == "float32":
         return {"joint": [], "narrow": [], "scales": {}}, Rounding(None)

@@ -31,7 +31,12 @@ class Data:
         return len(next(iter(self.inputs.values())))
 
     def first(self, n: int | None) -> "Data":
-        return Data({k: a[:n] for k, a in self.inputs.items()}, None if self.labels is None else self.labels[:n])
+        return self.pick(slice(n))
+
+    def pick(self, index) -> "Data":
+        """The samples that a numpy index names."""
+        labels = None if self.labels is None else self.labels[index]
+        return Data({k: a[index] for k, a in self.inputs.items()}, labels)
 
 
 def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset(),

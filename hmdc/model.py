@@ -41,6 +41,7 @@ class Model:
 
     sha256: of the file that the user gave.  path: its name, for messages only.  found: what a file without a
     graph was taken for, rows of a table for people.  integers: inputs that are integers -> least, most.
+    factors: of matrices that were trained as products, by the names of recipe.factors.
     """
 
     inputs: dict[str, tuple[int, ...]]
@@ -52,6 +53,7 @@ class Model:
     path: str = ""
     found: list[dict] = field(default_factory=list)
     integers: dict[str, tuple[int, int]] = field(default_factory=dict)
+    factors: dict[str, np.ndarray] = field(default_factory=dict)
 
     def consumers(self) -> dict[str, list[tuple[Node, int]]]:
         """value -> (node, position of the input)."""

@@ -23,6 +23,7 @@ from .model import Model, Node
 
 RECIPE = re.compile(r"(?:(?P<pattern>[^=()\s]+)\s*=\s*)?(?P<call>\w+\s*(?:\(.*\))?)", re.DOTALL)
 LONGEST = 1000  # characters of one recipe
+SAME = 1e-5  # of the largest weight: how far float32 takes a product from its factors
 SHARED = ("ratio", "stacked", "weighted")  # options that every structure takes
 WIDEST = 1024  # columns of a matrix that is weighted by its inputs without being asked: the work is their cube
 
@@ -165,7 +166,10 @@ def assign(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]
 
 
 def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The factors that the network itself was trained with, by name, where neither recipes nor given ones say else."""
+    """The factors that the network itself was trained with, by name, where neither recipes nor given ones say else.
+
+    Raises HmdcError where they are not those of its matrices.
+    """
     out = {}
     for node in model.nodes:
         taken = {m for r in recipes for m in _matched(r, node)}
@@ -174,6 +178,22 @@ def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray
             matrix = k.partition(".")[0]
             if not taken & {f"{node.name}.{matrix}", f"{node.name}.wu"}:
                 out[f"{node.name}.{k}"] = factor
+    return out | _brought(model, recipes, given)
+
+
+def _brought(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those of model.factors that are wanted."""
+    assignments, out = assign(model, [], model.factors), {}
+    for name, m in decompose(assignments, {}, model.factors).items():
+        a = assignments[name]
+        taken = any(_matched(r, a.node) for r in recipes)
+        taken |= any(k.startswith(f"{n}.") for n in matrices(a.node) for k in given)
+        if a.structure != "dense" and not taken:
+            w = matrix(a.node, name)
+            if np.abs(m.dense() - w).max() > SAME * np.abs(w).max():
+                raise HmdcError(f"{name}: the factors in the file are not those of its weights, which were changed "
+                                f"since; compress the network again, or give --compress '{name}=dense'")  # fmt: skip
+            out |= {k: v for k, v in model.factors.items() if k.startswith(f"{name}.")}
     return out
 
 

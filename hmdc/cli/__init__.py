@@ -27,6 +27,7 @@ from .options import (
     steps_option,
 )
 from .shell import Group, complain, errors, progress, say, switched, switches, table, write, write_json
+from .training import compress_command
 
 
 @click.group(
@@ -42,6 +43,9 @@ def main() -> None:
     """
     if not switched("verbose"):
         warnings.simplefilter("ignore")  # numpy's, about numbers that a message of ours names
+
+
+main.add_command(compress_command)
 
 
 @main.command()

@@ -65,13 +65,20 @@ def _recurrent(g, node):
             node,
             weights,
             **attrs,
-            twin=node.output[0] or node.output[1],
+            twin=_twin(g, op, x, attrs) or node.output[0] or node.output[1],
         )
         values[0] = _behind(g, node, values[0], behind)
         parts.append(values)
     for i, y in enumerate(outputs):
         if y:
             _join(g, node, [p[i] for p in parts], y, 1 if i == 0 else 0, steps, n)
+
+
+def _twin(g, op, x, attrs) -> str:
+    """What marks the forward layer that reads the same x, for a backward one; "" if there is none."""
+    alike = [n for n in g.nodes if n.op == op and n.inputs[0] == x and n.attrs["hidden"] == attrs["hidden"]]
+    alone = attrs["reverse"] and len(alike) == 1 and not alike[0].attrs["reverse"]
+    return alike[0].attrs["twin"] if alone else ""
 
 
 def _weights(g, node, inputs, gates, directions):

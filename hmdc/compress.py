@@ -1,0 +1,145 @@
+"""Decompose the matrices of a trained network and train it again: `hmdc compress`.  PyTorch is needed here only."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from . import compiler, data, factor_file, frontends, recipe
+from .data import Data
+from .errors import HmdcError
+from .frontends.onnx.write import write
+from .model import Model
+from .moments import second_moments
+from .reference import evaluate
+from .simulate import simulate
+from .streaming import roles
+from .verify import compare, real_outputs
+
+CALIBRATION = 256  # samples
+VALIDATION = 5  # one of so many samples, where no file is given
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """model: dense weights, with the factors.  rows: a table for people, before and after."""
+
+    model: Model
+    rows: list[dict]
+
+
+def compress(
+    model: str | Path,
+    out: str | Path,
+    samples: str | Path,
+    recipes: Sequence[str],
+    validate: str | Path | None = None,
+    on_epoch: Callable | None = None,
+    **options,
+) -> Compressed:
+    """Write OUT, an ONNX file with the factors in its metadata.
+
+    samples, validate: data files, with labels y or without.  options: of hmdc.torch.distill.Options.  on_epoch: called
+    with every Epoch.  A checkpoint beside OUT lets an interrupted training go on.
+    """
+    from .torch.distill import Options
+
+    out, chosen = Path(out), Options(**options)
+    if out.suffix != ".onnx" or out.is_dir():
+        raise HmdcError(f"{out}: the result is an ONNX file; give it a name with the suffix .onnx")
+    network = frontends.load(Path(model))
+    train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
+    parsed = recipe.read(recipes)
+    assignments = recipe.assign(network, parsed, {})
+    if all(a.structure == "dense" for a in assignments.values()):
+        raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
+    network, assignments = recipe.reorder(network, assignments, {})
+    few = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
+    moments = second_moments(network, few, recipe.needs_moments(assignments, True))
+    maps = recipe.decompose(assignments, moments)
+    key = _key(network, recipes, train, valid)
+    found = _train(network, assignments, maps, train, valid, chosen, out.parent / f"{out.stem}.training", key, on_epoch)
+    content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
+    _put(out, content)
+    shutil.rmtree(out.parent / f"{out.stem}.training", ignore_errors=True)
+    return Compressed(found, _table(network, out, few, valid))
+
+
+def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
+    load = lambda p: data.load(p, network.inputs, set(roles(network).states), network.integers)
+    train = load(path)
+    if validate is not None:
+        return train, load(validate)
+    order = np.random.default_rng(seed).permutation(train.samples)
+    n = train.samples // VALIDATION
+    return train.pick(np.sort(order[n:])), train.pick(np.sort(order[:n]))
+
+
+def _key(network: Model, recipes: Sequence[str], *sets: Data) -> str:
+    """What a checkpoint must have in common with this training."""
+    digest = hashlib.sha256(str((network.sha256, list(recipes))).encode())
+    for d in sets:
+        for a in (*d.inputs.values(), *([] if d.labels is None else [d.labels])):
+            digest.update(np.ascontiguousarray(a).tobytes())
+    return digest.hexdigest()
+
+
+def _train(network, assignments, maps, train, valid, options, folder, key, on_epoch) -> Model:
+    """The network trained, with its factors."""
+    import torch
+
+    from .torch.distill import Samples, Training
+    from .torch.integers import Integers
+    from .torch.network import Network
+
+    def samples(d: Data) -> Samples:
+        as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in network.integers else torch.float32)
+        labels = None if d.labels is None else torch.tensor(d.labels.reshape(len(d.labels)))
+        return Samples({v: as_is(v, a) for v, a in d.inputs.items()}, labels)
+
+    torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
+    student = Network(network, assignments, maps)
+    calibration = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
+    training = Training(Network(network), student, samples(train), samples(valid), options,
+                        Integers(assignments, calibration), folder, key)  # fmt: skip
+    for epoch in training.run():
+        if on_epoch:
+            on_epoch(epoch)
+    return replace(student.trained(), factors=student.factors())
+
+
+def _put(out: Path, content: bytes) -> None:
+    """All or nothing."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fresh = out.with_name(f".{out.name}.new")
+    fresh.write_bytes(content)
+    fresh.replace(out)
+
+
+def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid: Data) -> list[dict]:
+    """Bytes, MACs, and what validation says of floats and of the compiled integers."""
+    rows, reference = [], evaluate(before, valid.inputs)
+    shown = "agreement" if valid.labels is None else "int_accuracy"
+    with tempfile.TemporaryDirectory(prefix="hmdc-compress-") as scratch:
+        typical = Path(scratch) / "calibration.npz"
+        typical.write_bytes(data.npz(calibration))
+        for name, model in (("before", before), ("after", after)):
+            build = compiler.compile(model, Path(scratch) / name, calibration=typical)
+            program, r = build.program, build.report
+            integers = simulate(program, data.to_integers(program, valid.inputs))
+            found = {"float": evaluate(build.model, valid.inputs), "int8": real_outputs(program, {"run": integers})}
+            outputs = {p.name: reference[p.name] for p in program.outputs}
+            judged = {k: compare(outputs, {v: values[v] for v in outputs}, valid.labels) for k, values in found.items()}
+            rows.append({"": name, "parameters": _parameters(r), "weights": r["weights_bytes"],
+                         "flash": r["flash_bytes"], "MACs": r["macs"],
+                         **{f"{shown.removeprefix('int_')} {k}": round(f[shown], 4)
+                            for k, f in judged.items()}})  # fmt: skip
+    return rows
+
+
+def _parameters(report: dict) -> int:
+    return sum(m["parameters"] for layer in report["layers"] for m in layer["matrices"])

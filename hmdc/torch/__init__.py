@@ -1,0 +1,8 @@
+"""Training with PyTorch: structured matrices as parameters, any Model as a torch module.  Needs the extra `torch`."""
+
+from ..errors import HmdcError
+
+try:
+    import torch  # noqa: F401
+except ImportError as e:
+    raise HmdcError("training needs PyTorch: pip install 'hmdc[torch]'") from e

@@ -1,0 +1,246 @@
+"""Train a compressed network to do what the original does, with labels mixed in where there are some.
+
+Loss: distance of the outputs and of the hidden states in units of their variance, the Kullback-Leibler divergence of
+softened classes (Hinton et al., arXiv 1503.02531), and cross entropy with the labels.  The last epochs see the outputs
+of the compiler's own integers, with the gradients of the float network (straight-through).
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..cells import CELLS
+from ..errors import HmdcError
+from ..model import Model
+from .integers import Integers
+from .network import Network
+
+TEMPERATURE = 2.0
+HIDDEN_VALUES = 1 << 26  # of the original's hidden states, kept for all samples; beyond that only outputs are compared
+CLIP = 1.0  # norm of the gradient
+WARM_UP = 0.05  # of all steps
+
+Values = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Options:
+    """epochs: at most; integer: the last of them, on integer outputs.  patience: epochs without a better one.
+
+    labels: weight of the cross entropy where labels are there; hidden: of the hidden states.
+    """
+
+    epochs: int = 100
+    integer: int = 5
+    patience: int = 30
+    batch: int = 32
+    rate: float = 1e-2
+    seed: int = 0
+    labels: float = 0.5
+    hidden: float = 0.5
+    freeze: bool = False
+
+
+@dataclass(frozen=True)
+class Samples:
+    """inputs: name -> [samples, *shape]; labels: [samples] or None."""
+
+    inputs: Values
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def pick(self, index) -> "Samples":
+        labels = None if self.labels is None else self.labels[index]
+        return Samples({k: a[index] for k, a in self.inputs.items()}, labels)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a progress bar shows.  loss: of the training; agreement: with the original, and accuracy, in validation."""
+
+    number: int
+    loss: float
+    agreement: float
+    accuracy: float | None
+    best: bool
+    integer: bool
+
+
+def logits(model: Model, output: str) -> str:
+    """The value whose softmax an output is, or the output itself."""
+    producers, v = model.producers(), output
+    while v in producers and producers[v].op in ("reshape", "softmax", "log_softmax"):
+        node = producers[v]
+        if node.op != "reshape":
+            return node.inputs[0]
+        v = node.inputs[0]
+    return output
+
+
+class Loss:
+    """Distance of a network to the original.  values: of the original, on the training samples."""
+
+    def __init__(self, model: Model, values: Values, options: Options):
+        self.options = options
+        self.outputs = [logits(model, v) for v in model.outputs]
+        self.hidden = [v for v in _hidden(model) if v in values]
+        self.spread = {v: values[v].var().clamp(min=1e-8) for v in (*self.outputs, *self.hidden)}
+
+    def __call__(self, values: Values, original: Values, labels: Tensor | None) -> Tensor:
+        total = sum(self._apart(v, values, original) for v in self.outputs)
+        if self.hidden and self.options.hidden:
+            hidden = sum(self._apart(v, values, original) for v in self.hidden) / len(self.hidden)
+            total = total + self.options.hidden * hidden
+        for v in self.outputs:
+            if values[v].shape[-1] > 1:
+                softened = [F.log_softmax(a[v] / TEMPERATURE, -1).flatten(0, -2) for a in (values, original)]
+                total = total + TEMPERATURE**2 * F.kl_div(*softened, reduction="batchmean", log_target=True)
+        if labels is not None and self.options.labels:
+            scores = values[self.outputs[0]]
+            total = total + self.options.labels * F.cross_entropy(scores.reshape(len(scores), -1), labels)
+        return total
+
+    def _apart(self, v: str, values: Values, original: Values) -> Tensor:
+        return (values[v] - original[v]).square().mean() / self.spread[v]
+
+
+def _hidden(model: Model) -> list[str]:
+    """Every h of every recurrent layer."""
+    return [n.outputs[0] for n in model.nodes if n.op in CELLS and n.outputs[0]]
+
+
+class Training:
+    """One training that can be interrupted: what `step` did before it is found in the folder again."""
+
+    def __init__(self, original: Network, network: Network, train: Samples, valid: Samples, options: Options,
+                 integers: Integers | None = None, folder: Path | None = None, key: str = ""):  # fmt: skip
+        """folder: for checkpoints, or None.  key: of the data and recipes, beside the options."""
+        if len(train) < 2 or len(valid) < 1:
+            raise HmdcError(f"{len(train)} samples to train on and {len(valid)} to validate with are too few")
+        self.network, self.train, self.valid, self.options = network, train, valid, options
+        self.integers, self.path = integers, folder and folder / "checkpoint.pt"
+        self.key = key + str(asdict(options))
+        keep = self._wanted(original.model, len(train))
+        self.targets, self.wanted = _evaluate(original, train, keep), _evaluate(original, valid, keep)
+        self.loss = Loss(original.model, self.targets, options)
+        self.epoch, self.score, self.stale, self.best = 0, -np.inf, 0, _copy(network)
+        trained = [p for k, p in network.named_parameters() if not options.freeze or k.startswith("matrices")]
+        self.steps = -(-len(train) // options.batch)
+        self.optimizer = torch.optim.Adam(trained, options.rate)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self._resume()
+
+    def _wanted(self, model: Model, samples: int) -> list[str]:
+        """The values of the original that the loss compares."""
+        small = [v for v in _hidden(model) if samples * np.prod(model.shapes[v]) <= HIDDEN_VALUES]
+        hidden = small if self.options.hidden else []
+        return list(dict.fromkeys([*(logits(model, v) for v in model.outputs), *hidden]))
+
+    def _rate(self, step: int) -> float:
+        """Warm-up, then half a cosine."""
+        total = self.steps * self.options.epochs
+        warm = max(1, round(WARM_UP * total))
+        return min((step + 1) / warm, 0.5 + 0.5 * np.cos(np.pi * min(1.0, step / total)))
+
+    def run(self) -> Iterator[Epoch]:
+        """Train to the end; afterwards the network is the best one that was seen."""
+        while self.epoch < self.options.epochs and self.stale < self.options.patience:
+            yield self._one_epoch()
+            self._save()
+        self.network.load_state_dict(self.best)
+
+    def _one_epoch(self) -> Epoch:
+        o, self.epoch = self.options, self.epoch + 1
+        integer = self.integers is not None and self.epoch > o.epochs - o.integer
+        if integer and self.epoch == o.epochs - o.integer + 1:  # floats compete with floats, integers with integers
+            self.network.load_state_dict(self.best)
+            self.score = -np.inf
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(o.seed * 100_003 + self.epoch))
+        total = 0.0
+        for index in order.split(o.batch):
+            part = self.train.pick(index)
+            values = self._values(part.inputs, integer)
+            loss = self.loss(values, {k: a[index] for k, a in self.targets.items()}, part.labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], CLIP)
+            self.optimizer.step()
+            self.rates.step()
+            total += loss.item() * len(index)
+        return self._judge(total / len(self.train), integer)
+
+    def _values(self, inputs: Values, integer: bool) -> Values:
+        values = self.network(inputs)
+        if not integer:
+            return values
+        found = self.integers(self.network, inputs)
+        return values | {v: values[v] + (y - values[v]).detach() for v, y in found.items()}
+
+    def _judge(self, loss: float, integer: bool) -> Epoch:
+        """By what the network is for: labels if there are some, the original if not; then by the loss."""
+        with torch.no_grad():
+            values = self._values(self.valid.inputs, integer)
+            distance = self.loss(values, self.wanted, None).item()
+        scores, original = (a[self.loss.outputs[0]].flatten(0, -2) for a in (values, self.wanted))
+        agreement = (scores.argmax(-1) == original.argmax(-1)).double().mean().item()
+        labels, accuracy = self.valid.labels, None
+        if labels is not None:
+            accuracy = (scores.reshape(len(labels), -1).argmax(-1) == labels).double().mean().item()
+        score = (agreement if accuracy is None else accuracy) - 1e-3 * min(distance, 100.0)
+        best = score > self.score
+        self.stale = 0 if best else self.stale + 1
+        if best:
+            self.score, self.best = score, _copy(self.network)
+        return Epoch(self.epoch, loss, agreement, accuracy, best, integer)
+
+    # --- checkpoints
+
+    def _save(self) -> None:
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"key": self.key, "epoch": self.epoch, "score": self.score, "stale": self.stale, "best": self.best,
+                   "network": self.network.state_dict(), "optimizer": self.optimizer.state_dict(),
+                   "rates": self.rates.state_dict(), "integers": self.integers and self.integers.state()}  # fmt: skip
+        fresh = self.path.with_suffix(".new")
+        torch.save(content, fresh)
+        fresh.replace(self.path)
+
+    def _resume(self) -> None:
+        if self.path is None or not self.path.is_file():
+            return
+        try:
+            saved = torch.load(self.path, weights_only=True)
+            same = saved["key"] == self.key
+        except Exception as e:  # whatever a damaged file makes torch raise
+            raise HmdcError(f"{self.path} is damaged; remove {self.path.parent} to start afresh") from e
+        if not same:
+            raise HmdcError(f"{self.path.parent} is of another training; remove it to start afresh")
+        self.network.load_state_dict(saved["network"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.rates.load_state_dict(saved["rates"])
+        if self.integers:
+            self.integers.restore(saved["integers"])
+        self.epoch, self.score, self.stale, self.best = (saved[k] for k in ("epoch", "score", "stale", "best"))
+
+
+def _copy(network: Network) -> Values:
+    return {k: p.detach().clone() for k, p in network.state_dict().items()}
+
+
+def _evaluate(network: Network, samples: Samples, keep: list[str], batch: int = 256) -> Values:
+    """Those values of all samples."""
+    found: dict[str, list[Tensor]] = {v: [] for v in keep}
+    with torch.no_grad():
+        for index in torch.arange(len(samples)).split(batch):
+            values = network(samples.pick(index).inputs)
+            for v in keep:
+                found[v].append(values[v])
+    return {v: torch.cat(parts) for v, parts in found.items()}
