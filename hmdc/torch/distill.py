@@ -7,6 +7,7 @@ of the compiler's own integers, with the gradients of the float network (straigh
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import cos, inf, pi
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ class Training:
         keep = self._wanted(original.model, len(train))
         self.targets, self.wanted = _evaluate(original, train, keep), _evaluate(original, valid, keep)
         self.loss = Loss(original.model, self.targets, options)
-        self.epoch, self.score, self.stale, self.best = 0, -np.inf, 0, _copy(network)
+        self.epoch, self.score, self.stale, self.best = 0, -inf, 0, _copy(network)
         trained = [p for k, p in network.named_parameters() if not options.freeze or k.startswith("matrices")]
         self.steps = -(-len(train) // options.batch)
         self.optimizer = torch.optim.Adam(trained, options.rate)
@@ -147,7 +148,7 @@ class Training:
         """Warm-up, then half a cosine."""
         total = self.steps * self.options.epochs
         warm = max(1, round(WARM_UP * total))
-        return min((step + 1) / warm, 0.5 + 0.5 * np.cos(np.pi * min(1.0, step / total)))
+        return min((step + 1) / warm, 0.5 + 0.5 * cos(pi * min(1.0, step / total)))
 
     def run(self) -> Iterator[Epoch]:
         """Train to the end; afterwards the network is the best one that was seen."""
@@ -161,7 +162,7 @@ class Training:
         integer = self.integers is not None and self.epoch > o.epochs - o.integer
         if integer and self.epoch == o.epochs - o.integer + 1:  # floats compete with floats, integers with integers
             self.network.load_state_dict(self.best)
-            self.score = -np.inf
+            self.score = -inf
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(o.seed * 100_003 + self.epoch))
         total = 0.0
         for index in order.split(o.batch):

@@ -186,6 +186,19 @@ def _softmax(node, w, x):
     return x.softmax(node.attrs["axis"] + 1)
 
 
+@layer("log_softmax")
+def _log_softmax(node, w, x):
+    return x.log_softmax(node.attrs["axis"] + 1)
+
+
+@layer("normalize")
+def _normalize(node, w, x):
+    a, axis = node.attrs, node.attrs["axis"] + 1
+    c = x - x.mean(axis, keepdim=True) if a["centered"] else x
+    squares = c.square().mean(axis, keepdim=True) + a["epsilon"]
+    return a["gain"] * c * squares.clamp(min=a["floor"]).rsqrt()
+
+
 @layer("mean")
 def _mean(node, w, x):
     return (torch.sum if node.attrs.get("sum") else torch.mean)(x, node.attrs["axis"] + 1, node.attrs["keep"])

@@ -167,9 +167,20 @@ def _lookup(w, node, shapes):
     w.op("Gather", [w.constant(node.weights["table"]), *node.inputs], list(node.outputs))
 
 
-@writer("softmax")
+@writer("softmax", "log_softmax")
 def _softmax(w, node, shapes):
-    w.op("Softmax", node.inputs, list(node.outputs), axis=node.attrs["axis"])
+    kind = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[node.op]
+    w.op(kind, node.inputs, list(node.outputs), axis=node.attrs["axis"])
+
+
+@writer("normalize")
+def _normalize(w, node, shapes):
+    a, (x,) = node.attrs, node.inputs
+    mean = lambda v: w.op("ReduceMean", [v, w.ints(a["axis"])], keepdims=1)
+    c = w.op("Sub", [x, mean(x)]) if a["centered"] else x
+    squares = w.op("Add", [mean(w.op("Mul", [c, c])), w.constant(a["epsilon"])])
+    root = w.op("Sqrt", [w.op("Max", [squares, w.constant(a["floor"])])])
+    w.chain(c, node.outputs[0], ("Div", [root], {}), ("Mul", [w.constant(a["gain"])], {}))
 
 
 @writer("mean")

@@ -1,0 +1,149 @@
+"""Decompose and train again: every layer and structure as torch modules, and two tiny trainings from end to end.
+
+Another seed: HMDC_SEED=2 pytest tests/test_compress.py
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from networks import assert_close
+from test_bad_input import one_line
+from test_write import FILES, inputs, loaded
+
+import hmdc
+from hmdc import frontends, recipe
+from hmdc.cli import main
+from hmdc.compress import compress
+from hmdc.errors import HmdcError
+from hmdc.linear import STRUCTURES
+from hmdc.reference import evaluate
+from hmdc.torch.network import Network
+
+SEED = int(os.environ.get("HMDC_SEED", "1"))
+EXAMPLES = Path(__file__).parents[1] / "examples"
+VOWELS, EXERCISES = (EXAMPLES / f"{name}.onnx" for name in ("vowels_gru", "exercises_lstm"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_torch_says_the_same(path):
+    model = loaded(path)
+    if model is None:  # refused, as tests of the corpus say
+        return
+    x, network = inputs(model), Network(model)
+    found = network({v: torch.tensor(a, dtype=torch.float32) for v, a in x.items()})
+    want, again = evaluate(model, x), evaluate(network.trained(), x)
+    for v in model.outputs:
+        assert_close(found[v].detach().numpy(), want[v], 2e-5, f"seed {SEED}, {v}")
+        assert_close(again[v], want[v], 2e-5, f"seed {SEED}, {v}, trained")
+
+
+@pytest.mark.parametrize("structure", [s for s in STRUCTURES if s != "dense"])
+def test_structures(structure):
+    """Factors multiply to the matrix, all of them get gradients, and pruned entries stay zero."""
+    model = frontends.load(VOWELS)
+    assignments = recipe.assign(model, recipe.read([f"gru={structure}(ratio=3)", f"fc={structure}(ratio=2)"]), {})
+    maps = recipe.decompose(assignments, {})
+    network = Network(model, assignments, maps)
+    weights = network.weights()
+    joined = torch.cat([weights["gru"]["w"], weights["gru"]["u"]], 1).detach().numpy()
+    assert_close(joined, maps["gru.wu"].dense(), 1e-6, structure)
+    assert_close(weights["fc"]["w"].detach().numpy(), maps["fc"].dense(), 1e-6, structure)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    x = {v: torch.tensor(a, dtype=torch.float32) for v, a in inputs(model).items()}
+    network(x)[model.outputs[0]].square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters() if p.numel())
+    optimizer.step()
+    again = recipe.decompose(assignments, {}, network.factors())
+    assert again["gru.wu"].parameters() <= maps["gru.wu"].parameters()
+    moved = np.abs(again["gru.wu"].dense() - maps["gru.wu"].dense()).max()
+    assert moved > 0, structure
+
+
+def data(folder: Path, labels: bool = True) -> Path:
+    """Samples of a network that reads shoulder exercises."""
+    with np.load(EXAMPLES / "exercises_test.npz") as test:
+        arrays = {"x": test["x"][::2]} | ({"y": test["y"][::2]} if labels else {})
+    np.savez(folder / "train.npz", **arrays)
+    return folder / "train.npz"
+
+
+TINY = {"epochs": 24, "integer": 2, "seed": SEED, "batch": 16}
+RECIPES = {"lowrank": ["lstm=lowrank(ratio=3)"], "kronecker": ["lstm=kronecker(ratio=4)", "fc=lowrank(rank=4)"]}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_training(name, tmp_path):
+    """Any runtime executes the result, compile uses its factors as they are, and the integers keep what was learned."""
+    seen, out = [], tmp_path / "small.onnx"
+    samples = data(tmp_path, labels=name == "lowrank")
+    done = compress(EXERCISES, out, samples, RECIPES[name], on_epoch=seen.append, **TINY)
+    before, after = done.rows
+    figure = "accuracy" if name == "lowrank" else "agreement"
+    print(f"seed {SEED}:", after)
+    assert after["parameters"] < before["parameters"] / 2
+    assert seen[0].agreement + 0.2 < max(e.agreement for e in seen)
+    assert after[f"{figure} float"] > 0.7 and after[f"{figure} int8"] > after[f"{figure} float"] - 0.05
+    assert [e.number for e in seen] == list(range(1, 25)) and [e.integer for e in seen[-3:]] == [False, True, True]
+
+    build = hmdc.compile(out, tmp_path / "build", calibration=EXAMPLES / "exercises_calibration.npz")
+    with np.load(build.path / ".hmdc" / "factors.npz") as kept:
+        assert {k: np.array_equal(kept[k], np.float32(done.model.factors[k])) for k in kept.files} == dict.fromkeys(
+            done.model.factors, True
+        )
+    x = np.load(EXAMPLES / "exercises_test.npz")["x"][1:9:2]
+    session = onnxruntime.InferenceSession(out)
+    found = np.concatenate([session.run(None, {"x": a[None].astype(np.float32)})[0] for a in x.reshape(-1, 50, 6)])
+    want = evaluate(done.model, {"x": x.reshape(len(x), *done.model.inputs["x"])})
+    assert_close(found, want[done.model.outputs[0]].reshape(found.shape), 1e-4, "ONNX Runtime")
+
+
+def test_interrupted(tmp_path):
+    """The same command goes on, and writes the same bytes as an uninterrupted one; another seed writes others."""
+    samples, files = data(tmp_path), [tmp_path / name / "small.onnx" for name in ("whole", "parts", "other")]
+    tiny = TINY | {"epochs": 5, "integer": 2}
+
+    def stop(epoch):
+        if epoch.number in (2, 4):
+            raise KeyboardInterrupt
+
+    compress(EXERCISES, files[0], samples, RECIPES["lowrank"], **tiny)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            compress(EXERCISES, files[1], samples, RECIPES["lowrank"], on_epoch=stop, **tiny)
+        assert not files[1].exists()
+    with pytest.raises(HmdcError, match="is of another training; remove it to start afresh"):
+        compress(EXERCISES, files[1], samples, RECIPES["kronecker"], **tiny)
+    compress(EXERCISES, files[1], samples, RECIPES["lowrank"], **tiny)
+    compress(EXERCISES, files[2], samples, RECIPES["lowrank"], **tiny | {"seed": SEED + 1})
+    whole, parts, other = (f.read_bytes() for f in files)
+    assert whole == parts and whole != other
+    assert [p.name for p in files[1].parent.iterdir()] == ["small.onnx"]
+
+
+def test_frozen(tmp_path):
+    """Nothing but factors moves."""
+    done = compress(EXERCISES, tmp_path / "small.onnx", data(tmp_path), RECIPES["lowrank"], freeze=True, epochs=2)
+    before = next(n for n in frontends.load(EXERCISES).nodes if n.op == "dense")
+    after = next(n for n in done.model.nodes if n.op == "dense")
+    assert all(np.array_equal(after.weights[k], np.float32(before.weights[k])) for k in before.weights)
+
+
+def test_bad_input(tmp_path):
+    samples = str(data(tmp_path))
+    fixed = ["compress", str(EXERCISES), "-o", str(tmp_path / "out.onnx")]
+    np.savez(tmp_path / "one.npz", x=np.zeros((1, 50, 6)))
+    for wrong, says in (
+        (["--data", samples, "--compress", "lstm=dense"], "nothing to compress"),
+        (["--data", samples, "--compress", "nolstm=lowrank(rank=2)"], "matches no matrix"),
+        (["--data", str(tmp_path / "one.npz"), "--compress", "lowrank(rank=2)"], "too few"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(tmp_path / "out.pt")], "suffix .onnx"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "--validate", str(tmp_path / "no.npz")], "no such data"),
+    ):
+        done = CliRunner().invoke(main, [*fixed, *wrong])
+        one_line(done.exit_code, done.stdout, done.stderr, says)
+    assert not (tmp_path / "out.onnx").exists()
