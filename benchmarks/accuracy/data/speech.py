@@ -37,7 +37,7 @@ VOICES = {
 SIZES = {"train": 3000, "validation": 600, "test": 1200}
 SPEED, PITCH = (130, 190), (25, 75)  # words a minute; 0..99, and 50 is the voice's own
 LEVEL = (0.2, 0.8)  # the peak of a word; 1 is full scale
-NOISE, SILENCE = (0.001, 0.006), (0.001, 0.05)  # the deviation below a word and of silence
+NOISE, SILENCE = (0.002, 0.03), (0.002, 0.06)  # the deviation below a word and of silence
 HEARD = 0.02  # of the peak: what is softer than this at both ends is cut off
 
 OUT_RATE = 22050  # of espeak-ng, Hz
