@@ -127,7 +127,8 @@ class Graph:
 
     def affine(self, node: onnx.NodeProto, x: str, y: str, scale, bias, low=-np.inf, high=np.inf) -> None:
         scale, bias = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(bias, np.float64))
-        weights = {"scale": scale.copy(), "bias": bias.copy()}
+        own = scale.shape[max(scale.ndim - len(self.shape(x)), 0) :]  # constants have at most the axes of x
+        weights = {"scale": scale.reshape(own).copy(), "bias": bias.reshape(own).copy()}
         self.add("affine", "scale", [x], [y], node, weights, low=float(low), high=float(high))
 
     def activation(self, node: onnx.NodeProto, x: str, y: str, function: str) -> None:
