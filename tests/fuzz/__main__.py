@@ -35,6 +35,7 @@ from .kinds import KINDS, Kind  # noqa: E402
 
 MEMORY, SECONDS = 1 << 30, 10  # for one mutant; of the processor's time
 BATCH = 2000  # mutants of one process
+OTHERS = ("mutation", "onnxruntime")  # stages whose crashes are those of other programs
 TRACED = str(Path(oracle.hmdc.__file__).parent / "frontends")
 
 
@@ -100,7 +101,7 @@ class Fuzzer:
         self.told = self.path.with_suffix(".toml") if self.kind.told else work / "told"
         self.queue, self.lines = work / "queue", work / "lines"
         self.queue.mkdir(parents=True)
-        (work / "stage").write_text("preparation")
+        (work / "stage").write_text("start")
 
     def run(self, end: float) -> None:
         """Mutants of mutants until then."""
@@ -119,7 +120,7 @@ class Fuzzer:
     def survive(self, work: Callable[[], None]) -> None:
         died = limited(work)
         stage = (self.work / "stage").read_text()
-        if died and stage != "onnxruntime":
+        if died and stage not in OTHERS:
             self.finding(f"{died} in {stage}", "")
 
     def guided(self, batch: int, end: float) -> None:
@@ -152,6 +153,7 @@ class Fuzzer:
         return not what and self.path.stat().st_size < 2 * seeds.MOST_BYTES
 
     def mutant(self, draw: Draw, blob: bytes) -> None:
+        (self.work / "stage").write_text("mutation")  # onnx aborts while it infers the shapes of some
         try:
             self.path.write_bytes(self.kind.mutate(draw, blob))
         except Exception:  # the libraries that write such files do not hold everything
