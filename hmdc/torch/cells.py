@@ -30,6 +30,16 @@ def activations(node: Node) -> list[Callable[[Tensor], Tensor]]:
     return [clip(f) if limit and i != own.unclipped else f for i, f in enumerate(found)]
 
 
+def fused(node: Node, w: States) -> str:
+    """The kernel of PyTorch that computes this cell, "" where none does."""
+    a, own = node.attrs, CELLS[node.op].functions
+    usual = tuple(a.get("activations", own)) == own and "clip" not in a and "p" not in w
+    if node.op == "rnn":
+        kind = a.get("activation", a.get("activations", own)[0])
+        return f"rnn_{kind}" if kind in ("tanh", "relu") and "clip" not in a else ""
+    return node.op if usual and (node.op == "lstm" or node.op == "gru" and a["linear_before_reset"]) else ""
+
+
 @cell("rnn")
 def _rnn(node, w, functions, x, state):
     return {"h": functions[0](x + w["bw"] + state["h"] @ w["u"].T + w["bu"])}

@@ -12,7 +12,7 @@ from ..errors import HmdcError
 from ..linear import LinearMap
 from ..model import Model, Node
 from ..recipe import Assignment
-from .cells import STEPS, activations
+from .cells import STEPS, activations, fused
 from .functions import differentiable
 from .matrix import Matrix
 
@@ -112,6 +112,8 @@ def _recurrent(node: Node, w, x, *initial):
     for name, given in zip(own.states, (*initial, *[None] * len(own.states))):
         first = w.get(f"{name}0", torch.zeros(n)) if given is None else given.reshape(len(x), n)
         state[name] = first.expand(len(x), n)
+    if length is None and (kind := fused(node, w)):
+        return _whole(node, w, x[:, :, 0], state, kind)
     sums, ys = x[:, :, 0] @ w["w"].T, []
     for t in range(sums.shape[1])[:: -1 if node.attrs["reverse"] else 1]:
         new = step(node, w, functions, sums[:, t], state)
@@ -124,6 +126,17 @@ def _recurrent(node: Node, w, x, *initial):
         state = new
     y = torch.stack(ys[::-1] if node.attrs["reverse"] else ys, 1)[:, :, None, None]
     return (y, *(state[s][:, None, None] for s in own.states))
+
+
+def _whole(node: Node, w, x, state, kind: str):
+    """All steps at once in PyTorch's own kernel, several times as fast."""
+    turn = lambda v: v.flip(1) if node.attrs["reverse"] else v
+    order = {"gru": (1, 0, 2)}.get(node.op, range(len(CELLS[node.op].gates)))  # PyTorch has r, z, n
+    weights = [torch.cat([w[k].chunk(len(order))[g] for g in order]) for k in ("w", "u", "bw", "bu")]
+    first = [state[s][None].contiguous() for s in CELLS[node.op].states]
+    run = getattr(torch._VF, kind)
+    y, *final = run(turn(x), first if len(first) > 1 else first[0], weights, True, 1, 0.0, True, False, True)
+    return (turn(y)[:, :, None, None], *(h[0][:, None, None] for h in final))
 
 
 def layer(*ops: str):
