@@ -47,7 +47,7 @@ CASES = {
     "quantized or integer weights": known(DICTS, "integers"),
     "weights that are NaN": known(DICTS, "NaN"),
     "convolutions": known(DICTS, "conv"),
-    "LayerNorm, attention": known(DICTS, "norm"),
+    "a norm that is not told": known(DICTS, "norm"),
     "parameters of a layer of your own": known(DICTS, "stranger"),
     "a layer without one of its matrices": known(DICTS, "no half"),
     "matrices that do not fit one another": known(DICTS, "rows"),

@@ -41,6 +41,7 @@ TOLD = {
     "all": [RNN % ("gru", ""), FC],
     "cells": ['{type = "dense", weights = "front"}', '{type = "relu"}', '{type = "gru", weights = "gru"}',
               '{type = "lstm", weights = "lstm"}', '{type = "last"}'],
+    "layer_norm": [RNN % ("gru", ""), '{type = "last"}', '{type = "layernorm", weights = "ln", epsilon = 1e-5}', FC],
 }  # fmt: skip
 FILES = ["lstm.pt", "lstm.safetensors", "gru.pt", "rnn.pt", "no_bias.pt", "norm.pt", "projected.pt",
          "both_last.safetensors", *(f"{name}.pt" for name in TOLD)]  # fmt: skip
@@ -202,7 +203,7 @@ REFUSED = [
     # tensors
     ("two heads", with_arrays(fc2__weight=np.ones((2, 6))), NPZ, "fit .*order.*dense 'fc' 6 -> 3, dense 'fc2' 6 -> 2"),
     ("mlp", with_arrays(fc2__weight=np.ones((2, 3))), NPZ, "which activation comes between dense 'fc' and dense 'fc2'"),
-    ("norm", with_arrays(ln__weight=np.ones(6)), NPZ, "'ln.weight' has shape .6. where .any, any. fits"),
+    ("norm", with_arrays(ln__weight=np.ones(6)), NPZ, 'which norm .*"layernorm", weights = "ln", epsilon = 1e-5'),
     ("conv", with_arrays(conv__weight=np.ones((4, 4, 3))), NPZ, "strides and padding of convolutions"),
     ("stranger", with_arrays(alpha=np.ones(1)), NPZ, r"'alpha' \[1\] belongs to no layer .* ignore = \[\"alpha\"\]"),
     ("stranger inside", with_arrays(rnn__peephole=np.ones(6)), NPZ, "'rnn.peephole'.*belongs to no layer"),

@@ -20,7 +20,7 @@ STEPS, FEATURES, UNITS, CLASSES = 7, 4, 6, 3
 class Net(nn.Module):
     """A stack, what is taken of it, and a dense layer."""
 
-    def __init__(self, kind: str, take: str = "last", norm: bool = False, **options):
+    def __init__(self, kind: str, take: str = "last", norm: bool = False, layer_norm: bool = False, **options):
         super().__init__()
         self.take = take
         self.rnn = getattr(nn, kind)(FEATURES, UNITS, batch_first=True, **options)
@@ -30,6 +30,10 @@ class Net(nn.Module):
             self.bn.running_mean.uniform_(-1, 1)
             self.bn.running_var.uniform_(0.5, 2)
             self.bn.weight.data.uniform_(0.5, 2)
+        self.ln = nn.LayerNorm(width) if layer_norm else nn.Identity()
+        if layer_norm:
+            self.ln.weight.data.uniform_(0.5, 2)
+            self.ln.bias.data.uniform_(-1, 1)
         self.fc = nn.Linear(width, CLASSES)
 
     def forward(self, x):
@@ -39,7 +43,7 @@ class Net(nn.Module):
             y = torch.cat(list(h[-2:]), dim=1) if self.rnn.bidirectional else h[-1]
         else:
             y = {"last": out[:, -1], "mean": out.mean(1), "all": out}[self.take]
-        return self.fc(self.bn(y) if hasattr(self, "bn") else y)
+        return self.fc(self.bn(y) if hasattr(self, "bn") else self.ln(y))
 
 
 class Cells(nn.Module):
@@ -72,6 +76,7 @@ CASES = {
     "projected": lambda: Net("LSTM", proj_size=3, num_layers=2),
     "projected_both": lambda: Net("LSTM", "final", proj_size=2, bidirectional=True),
     "cells": Cells,
+    "layer_norm": lambda: Net("GRU", layer_norm=True),
 }
 
 

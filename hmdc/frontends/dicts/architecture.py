@@ -8,7 +8,7 @@ from ...errors import HmdcError
 from .assemble import RECURRENT
 from .families import OPTIONS, WITHOUT_WEIGHTS
 
-WITH_WEIGHTS = (*RECURRENT, "dense", "batchnorm", "conv1d", "conv2d", "embedding")
+WITH_WEIGHTS = (*RECURRENT, "dense", "batchnorm", "layernorm", "conv1d", "conv2d", "embedding")
 KINDS = {"steps": int, "input": int, "prefix": str, "ignore": list, "layer": list}
 HOW_TO = 'see docs/state_dicts.md; e.g. layer = [{type = "gru", weights = "rnn"}, {type = "last"}]'
 MAX_LAYERS = 256

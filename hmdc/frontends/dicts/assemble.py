@@ -36,6 +36,7 @@ class Layer:
         return f"{self.type} {self.weights!r}" if self.weights else self.type
 
 
+TINY = float(np.finfo(np.float32).tiny)
 RECURRENT = ("lstm", "gru", "rnn", "fastgrnn", "fastrnn")
 OF_IMAGES = ("conv2d", "batchnorm", "maxpool", "avgpool", "relu", "sigmoid", "tanh")  # they leave images what they are
 
@@ -89,6 +90,11 @@ class Row:
 
     def affine(self, scale: np.ndarray, bias: np.ndarray) -> None:
         self.add("affine", "scale", self.shape, {"scale": scale, "bias": bias}, low=-np.inf, high=np.inf)
+
+    def normalize(self, epsilon: float) -> None:
+        """The values of a step, without their mean, by their deviation."""
+        axis = len(self.shape) - 1
+        self.add("normalize", "norm", self.shape, axis=axis, centered=True, epsilon=epsilon, floor=TINY, gain=1.0)
 
     def embedding(self, rows: np.ndarray) -> None:
         """rows: one for each token."""

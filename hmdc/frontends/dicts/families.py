@@ -84,6 +84,8 @@ def _weights(g: Group, options: dict) -> Layer:
     axes = g.tensors["weight"].ndim
     if axes in (3, 4):
         return _convolution(g, options, axes - 2)
+    if axes == 1:
+        return _layer_norm(g, options)
     return embedding(g.prefix, g.get("weight", None, None)) if options.get("type") == "embedding" else _dense(g)
 
 
@@ -101,6 +103,22 @@ def _dense(g: Group) -> Layer:
     w = g.get("weight", None, None)
     bias = g.optional("bias", len(w))
     return Layer("dense", g.prefix, w.shape[1], len(w), lambda row: row.dense(w, bias))
+
+
+def _layer_norm(g: Group, options: dict) -> Layer:
+    """What else may have such tensors, a group norm or a batch norm without statistics, computes something else."""
+    weight = g.get("weight", None)
+    bias, epsilon = g.optional("bias", len(weight)), options.get("epsilon", 1e-5)
+    layer = layer_norm(g.prefix, weight, bias, epsilon)
+    return replace(layer, choices="" if options else ", epsilon = 1e-5")
+
+
+def layer_norm(prefix: str, weight: np.ndarray, bias: np.ndarray | None, epsilon: float) -> Layer:
+    if not 0 < epsilon < np.inf:
+        raise HmdcError(f"{prefix}: epsilon = {epsilon}; it is a small number above 0")
+    bias = np.zeros(len(weight)) if bias is None else bias
+    emit = lambda row: (row.normalize(float(epsilon)), row.affine(weight, bias))
+    return Layer("layernorm", prefix, len(weight), len(weight), emit)
 
 
 def _batch_norm(g: Group, options: dict) -> Layer:
@@ -131,6 +149,7 @@ OPTIONS = {
     **dict.fromkeys(POOLS, ("size", *windows.OPTIONS)),
     "rnn": ("activation",),
     "batchnorm": ("epsilon",),
+    "layernorm": ("epsilon",),
     "fastgrnn": ("transposed",),
     "fastrnn": ("transposed",),
 }  # keys of a table beside type and weights

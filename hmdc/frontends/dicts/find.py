@@ -29,7 +29,7 @@ def find(tensors: Tensors, told: Architecture) -> list[Layer]:
         names = ", ".join(str(layer) for layer in layers)[:300]
         raise HmdcError(f"no recurrent layer is found by name, only {names}; weights are called as in PyTorch "
                         "(weight_ih_l0, ...), EdgeML or Keras: rename them, or export the network as ONNX")  # fmt: skip
-    _check_convolutions(layers)
+    _check_choices(layers)
     layers = _ordered(_with_embedding(layers, groups, tensors.ordered), tensors.ordered, told)
     _check_activations(layers)
     at = 1 + max(i for i, layer in enumerate(layers) if layer.recurrent)
@@ -156,9 +156,10 @@ def _with_embedding(layers: list[Layer], groups: dict[str, Group], by_use: bool)
     return layers
 
 
-def _check_convolutions(layers: list[Layer]) -> None:
+def _check_choices(layers: list[Layer]) -> None:
     if any(layer.choices for layer in layers):
-        raise HmdcError("the file does not tell strides and padding of convolutions, nor what comes between layers; "
+        raise HmdcError("the file does not tell strides and padding of convolutions, which norm a norm is, nor what "
+                        "comes between layers; "
                         f"{write(layers, '', ())} with the right numbers, activations such as {{type = \"relu\"}}, and "
                         'what is read of the steps: {type = "last"}, "final" or "mean"')  # fmt: skip
 

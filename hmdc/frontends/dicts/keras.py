@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import HmdcError
 from ...model import Model
 from .assemble import Direction, Layer, Row, assemble, embedding, table
+from .families import layer_norm
 from .hdf5 import layers_of, read_keras
 from .tensors import whole
 from .windows import Window, convolution, pool
@@ -142,6 +143,16 @@ def _norm(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
     return [Layer("batchnorm", config["name"], n, n, lambda row: row.affine(scale, beta - mean * scale))]
 
 
+def _layer_norm(config: dict, arrays: list[np.ndarray]) -> list[Layer]:
+    if not arrays or config["axis"] not in (-1, 2, [-1], [2]) or config.get("rms_scaling"):
+        raise HmdcError(f"layer {config['name']!r} normalizes along axis {config['axis']}; -1, with scale or center, "
+                        f"without rms_scaling, is read: {EXPORT}")  # fmt: skip
+    n, arrays = len(arrays[0]), list(arrays)
+    _take(config, arrays, *[(n,)] * (config["scale"] + config["center"]))
+    gamma = arrays.pop(0) if config["scale"] else np.ones(n)
+    return [layer_norm(config["name"], gamma, arrays[0] if config["center"] else None, config["epsilon"])]
+
+
 def _recurrent(kind: str) -> Callable:
     return lambda config, arrays: _stack(kind, config, [(config, config.get("go_backwards", False), arrays)])
 
@@ -198,6 +209,7 @@ LAYERS: dict[str, Callable[[dict, list[np.ndarray]], list[Layer]]] = {
     "Bidirectional": _both,
     "Dense": _dense,
     "BatchNormalization": _norm,
+    "LayerNormalization": _layer_norm,
     "Activation": lambda config, _: _function(config, config["activation"]),
     "ReLU": lambda config, _: _function(config, "relu"),
     "Softmax": lambda config, _: _function(config, "softmax"),
