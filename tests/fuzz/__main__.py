@@ -120,6 +120,8 @@ class Fuzzer:
     def survive(self, work: Callable[[], None]) -> None:
         died = limited(work)
         stage = (self.work / "stage").read_text()
+        if died == "exit code 1":
+            raise RuntimeError(f"the fuzzer itself failed in {stage}, see above")
         if died and stage not in OTHERS:
             self.finding(f"{died} in {stage}", "")
 

@@ -28,6 +28,7 @@ class Draw:
         """Cut, flipped, repeated, or with other bytes."""
         out = bytearray(blob or b"\x00")
         for _ in range(self.pick([1, 1, 2, 4, 8])):
+            out = out or bytearray(1)
             at, n = self.int(len(out)), self.int(min(len(out), 16)) + 1
             match self.int(6):
                 case 0:
