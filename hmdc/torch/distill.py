@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from math import cos, inf, pi
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,9 +21,9 @@ from .integers import Integers
 from .network import Network
 
 TEMPERATURE = 2.0
-HIDDEN_VALUES = 1 << 26  # of the original's hidden states, kept for all samples; beyond that only outputs are compared
 CLIP = 1.0  # norm of the gradient
 WARM_UP = 0.05  # of all steps
+NO_LABEL = -100  # what cross_entropy passes over
 
 Values = dict[str, Tensor]
 
@@ -34,6 +33,8 @@ class Options:
     """epochs: at most; integer: the last of them, on integer outputs.  patience: epochs without a better one.
 
     labels: weight of the cross entropy where labels are there; hidden: of the hidden states.
+    mix: how many of the samples are mixed with another one (Zhang et al., arXiv 1710.09412): the original tells what
+    comes out, so that few recordings teach more.
     """
 
     epochs: int = 100
@@ -44,6 +45,7 @@ class Options:
     seed: int = 0
     labels: float = 0.5
     hidden: float = 0.5
+    mix: float = 0.5
     freeze: bool = False
 
 
@@ -86,12 +88,15 @@ def logits(model: Model, output: str) -> str:
 
 
 class Loss:
-    """Distance of a network to the original.  values: of the original, on the training samples."""
+    """Distance of a network to the original.  values: of the original, on some samples.
+
+    labels in a call: NO_LABEL where there is none.
+    """
 
     def __init__(self, model: Model, values: Values, options: Options):
         self.options = options
         self.outputs = [logits(model, v) for v in model.outputs]
-        self.hidden = [v for v in _hidden(model) if v in values]
+        self.hidden = [n.outputs[0] for n in model.nodes if n.op in CELLS and n.outputs[0]]
         self.spread = {v: values[v].var().clamp(min=1e-8) for v in (*self.outputs, *self.hidden)}
 
     def __call__(self, values: Values, original: Values, labels: Tensor | None) -> Tensor:
@@ -103,18 +108,13 @@ class Loss:
             if values[v].shape[-1] > 1:
                 softened = [F.log_softmax(a[v] / TEMPERATURE, -1).flatten(0, -2) for a in (values, original)]
                 total = total + TEMPERATURE**2 * F.kl_div(*softened, reduction="batchmean", log_target=True)
-        if labels is not None and self.options.labels:
+        if labels is not None and self.options.labels and (labels >= 0).any():
             scores = values[self.outputs[0]]
             total = total + self.options.labels * F.cross_entropy(scores.reshape(len(scores), -1), labels)
         return total
 
     def _apart(self, v: str, values: Values, original: Values) -> Tensor:
         return (values[v] - original[v]).square().mean() / self.spread[v]
-
-
-def _hidden(model: Model) -> list[str]:
-    """Every h of every recurrent layer."""
-    return [n.outputs[0] for n in model.nodes if n.op in CELLS and n.outputs[0]]
 
 
 class Training:
@@ -128,21 +128,14 @@ class Training:
         self.network, self.train, self.valid, self.options = network, train, valid, options
         self.integers, self.path = integers, folder and folder / "checkpoint.pt"
         self.key = key + str(asdict(options))
-        keep = self._wanted(original.model, len(train))
-        self.targets, self.wanted = _evaluate(original, train, keep), _evaluate(original, valid, keep)
-        self.loss = Loss(original.model, self.targets, options)
+        self.original, self.wanted = original, _evaluate(original, valid)
+        self.loss = Loss(original.model, self.wanted, options)
         self.epoch, self.score, self.stale, self.best = 0, -inf, 0, _copy(network)
         trained = [p for k, p in network.named_parameters() if not options.freeze or k.startswith("matrices")]
         self.steps = -(-len(train) // options.batch)
         self.optimizer = torch.optim.Adam(trained, options.rate)
         self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self._resume()
-
-    def _wanted(self, model: Model, samples: int) -> list[str]:
-        """The values of the original that the loss compares."""
-        small = [v for v in _hidden(model) if samples * np.prod(model.shapes[v]) <= HIDDEN_VALUES]
-        hidden = small if self.options.hidden else []
-        return list(dict.fromkeys([*(logits(model, v) for v in model.outputs), *hidden]))
 
     def _rate(self, step: int) -> float:
         """Warm-up, then half a cosine."""
@@ -163,12 +156,13 @@ class Training:
         if integer and self.epoch == o.epochs - o.integer + 1:  # floats compete with floats, integers with integers
             self.network.load_state_dict(self.best)
             self.score = -inf
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(o.seed * 100_003 + self.epoch))
+        chance = torch.Generator().manual_seed(o.seed * 100_003 + self.epoch)
         total = 0.0
-        for index in order.split(o.batch):
-            part = self.train.pick(index)
-            values = self._values(part.inputs, integer)
-            loss = self.loss(values, {k: a[index] for k, a in self.targets.items()}, part.labels)
+        for index in torch.randperm(len(self.train), generator=chance).split(o.batch):
+            part = self._mixed(self.train.pick(index), chance)
+            with torch.no_grad():
+                original = self.original(part.inputs)
+            loss = self.loss(self._values(part.inputs, integer), original, part.labels)
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], CLIP)
@@ -176,6 +170,17 @@ class Training:
             self.rates.step()
             total += loss.item() * len(index)
         return self._judge(total / len(self.train), integer)
+
+    def _mixed(self, part: Samples, chance: torch.Generator) -> Samples:
+        """Some of the samples mixed with others of the batch; those have no label."""
+        if self.original.model.integers or not self.options.mix:
+            return part
+        n = len(part)
+        other, mixed = torch.randperm(n, generator=chance), torch.rand(n, generator=chance) < self.options.mix
+        share = torch.where(mixed, torch.rand(n, generator=chance), 1.0)
+        blend = lambda a: torch.lerp(a[other], a, share.reshape(n, *[1] * (a.dim() - 1)))
+        labels = None if part.labels is None else part.labels.masked_fill(mixed, NO_LABEL)
+        return Samples({k: blend(a) for k, a in part.inputs.items()}, labels)
 
     def _values(self, inputs: Values, integer: bool) -> Values:
         values = self.network(inputs)
@@ -236,12 +241,6 @@ def _copy(network: Network) -> Values:
     return {k: p.detach().clone() for k, p in network.state_dict().items()}
 
 
-def _evaluate(network: Network, samples: Samples, keep: list[str], batch: int = 256) -> Values:
-    """Those values of all samples."""
-    found: dict[str, list[Tensor]] = {v: [] for v in keep}
+def _evaluate(network: Network, samples: Samples) -> Values:
     with torch.no_grad():
-        for index in torch.arange(len(samples)).split(batch):
-            values = network(samples.pick(index).inputs)
-            for v in keep:
-                found[v].append(values[v])
-    return {v: torch.cat(parts) for v, parts in found.items()}
+        return network(samples.inputs)
