@@ -26,7 +26,10 @@ OTHER = (onnx.TensorProto.UNDEFINED, onnx.TensorProto.STRING, onnx.TensorProto.C
 def fold(model: onnx.ModelProto, input_shapes: dict[str, tuple[int, ...]]) -> Folded:
     """Bind every input to a shape and propagate.  Raises HmdcError naming the node whose shape stays unknown."""
     graph = model.graph
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+    opsets = {o.version for o in model.opset_import if o.domain in ("", "ai.onnx")} or {1}
+    if len(opsets) > 1:
+        raise HmdcError(f"the file imports the opsets {sorted(opsets)} of the same operators; export it again")
+    (opset,) = opsets
     if opset < OLDEST:
         raise HmdcError(
             f"opset {opset} is not read, as its operators broadcast in another way; export with 11 or newer"
@@ -123,6 +126,16 @@ def _evaluate(f: Folded, node: onnx.NodeProto, opset: int) -> list[np.ndarray]:
     return [next(results) if v else None for v in node.output]
 
 
+def _before_onnx_aborts(f: Folded, node: onnx.NodeProto) -> None:
+    """What takes the whole process down with it in onnx's shape inference."""
+    if node.op_type == "Slice" and 0 in f.shapes[node.input[0]]:  # where a step is negative
+        raise HmdcError(f"{label(node)} takes a part of nothing: its input has shape {list(f.shapes[node.input[0]])}; "
+                        "export the network again")  # fmt: skip
+    parts = next((a.i for a in node.attribute if a.name == "num_outputs"), len(node.output))
+    if node.op_type == "Split" and parts != len(node.output):
+        raise HmdcError(f"{label(node)} makes {parts} parts for {len(node.output)} outputs; export the network again")
+
+
 def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
     """Shapes and types of the outputs, where onnx can tell them."""
     if (
@@ -132,9 +145,7 @@ def _infer(f: Folded, node: onnx.NodeProto, opset: int) -> None:
         or any(v and v not in f.shapes for v in node.input)
     ):
         return
-    if node.op_type == "Slice" and 0 in f.shapes[node.input[0]]:  # onnx aborts the process where a step is negative
-        raise HmdcError(f"{label(node)} takes a part of nothing: its input has shape {list(f.shapes[node.input[0]])}; "
-                        "export the network again")  # fmt: skip
+    _before_onnx_aborts(f, node)
     node = _with_hidden_size(f, node)
     types = {v: helper.make_tensor_type_proto(f.types[v], f.shapes[v]) for v in node.input if v}
     data = {

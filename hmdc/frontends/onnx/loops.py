@@ -75,6 +75,8 @@ def _loop(f: Folded, node: onnx.NodeProto, step: Step, visit: Visit) -> None:
 def _scan(f: Folded, node: onnx.NodeProto, attrs: dict, results: int, step: Step, visit: Visit) -> None:
     """results: of the body."""
     n = attrs["num_scan_inputs"]
+    if not 0 < n <= len(node.input):
+        raise _refuse(node, f"scans {n} of its {len(node.input)} inputs")
     states, data = [*node.input[:-n]], [*node.input[-n:]]
     outputs = results - len(states)
     if f.opset < 9 or any(attrs.get("scan_output_axes", ())):
@@ -84,6 +86,8 @@ def _scan(f: Folded, node: onnx.NodeProto, attrs: dict, results: int, step: Step
     if len(lengths) != 1:
         raise _refuse(node, f"its inputs have {sorted(lengths)} steps")
     (steps,) = lengths
+    if steps > MAX_NODES:
+        raise _refuse(node, f"runs {steps} steps; the most is {MAX_NODES}")
     rows: list = [None] * steps
     backward = attrs.get("scan_output_directions", [0] * outputs)
     for i in range(steps):
