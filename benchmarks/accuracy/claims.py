@@ -1,0 +1,103 @@
+"""What the papers promise, held against the measured rows, for each network."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+WITHIN_DENSE, EQUAL, ROUNDING, TIMES = 0.015, 0.005, 0.005, 2.0
+NOT_MEASURED, IMPOSSIBLE = "not measured yet", "no such size"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One network trained in one way, over all seeds.
+
+    real, int8: mean accuracy of floats and of the C.  spread: standard deviation of int8, None for one seed.  error:
+    half of the 95 % confidence interval of int8 that the number of test items leaves.  impossible: why there is none.
+    """
+
+    rows: list[dict]
+    impossible: str = ""
+    real: float = 0.0
+    int8: float = 0.0
+    spread: float | None = None
+    error: float = 0.0
+    bytes: float = 0.0
+    instructions: float = 0.0
+
+
+def seen(rows: Sequence[dict]) -> Seen:
+    """rows: of one network and method."""
+    good = [r for r in rows if "impossible" not in r]
+    if not good:
+        return Seen(list(rows), rows[0]["impossible"])
+    of = lambda key: [r[key] for r in good]
+    int8, p = of("int8_accuracy"), mean(of("int8_accuracy"))
+    error = 1.96 * (p * (1 - p) / good[0]["items"]) ** 0.5
+    return Seen(good, "", mean(of("float_accuracy")), p, stdev(int8) if len(good) > 1 else None, error,
+                mean(of("bytes")), mean(of("instructions")))  # fmt: skip
+
+
+def table(rows: Sequence[dict]) -> dict[tuple[str, str], Seen]:
+    """(network, method) -> what was measured."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for r in rows:
+        groups.setdefault((r["network"], r["method"]), []).append(r)
+    return {key: seen(group) for key, group in groups.items()}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """methods: those that it is about, or () for all that are measured.  judge: their rows -> held, and the figure."""
+
+    title: str
+    methods: tuple[str, ...]
+    judge: Callable[..., tuple[bool, str]]
+
+    def verdict(self, network: str, found: dict[tuple[str, str], Seen]) -> str:
+        if self.methods:
+            rows = [found.get((network, m)) for m in self.methods]
+            if any(r is not None and r.impossible for r in rows):
+                return IMPOSSIBLE
+        else:
+            rows = [r for (name, _), r in found.items() if name == network and not r.impossible]
+        if not rows or None in rows:
+            return NOT_MEASURED
+        held, figure = self.judge(*rows)
+        return f"{'held' if held else '**not held**'} ({figure})"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}"
+
+
+def _above(a: Seen, b: Seen) -> tuple[bool, str]:
+    return a.int8 > b.int8, _points(a.int8 - b.int8)
+
+
+def _near_dense(a: Seen, dense: Seen) -> tuple[bool, str]:
+    return a.int8 >= dense.int8 - WITHIN_DENSE, _points(a.int8 - dense.int8)
+
+
+def _faster(hmd: Seen, *pruned: Seen) -> tuple[bool, str]:
+    """Than the fastest that is as accurate; where none is, one that were would take more than the largest."""
+    equal = [p for p in pruned if p.int8 >= hmd.int8 - EQUAL] or [max(pruned, key=lambda p: p.bytes)]
+    times = min(p.instructions for p in equal) / hmd.instructions
+    return times >= TIMES, f"{times:.2f}x"
+
+
+def _integers(*rows: Seen) -> tuple[bool, str]:
+    worst = min(r.int8 - r.real for r in rows)
+    return worst >= -ROUNDING, f"worst of {len(rows)}: {_points(worst)}"
+
+
+CLAIMS = [
+    Claim("HMD 2x above low-rank of equal size", ("hmd_2x", "lowrank_2x"), _above),
+    Claim("HMD 2x: 2 times fewer instructions than pruned at equal accuracy",
+          ("hmd_2x", "pruned_2x", "pruned_4x", "pruned"), _faster),
+    Claim("Kronecker within 1.5 points of dense", ("kronecker", "dense"), _near_dense),
+    *(Claim(f"Kronecker above {words} of equal size", ("kronecker", method), _above)
+      for method, words in (("small", "small dense"), ("pruned", "pruned"), ("lowrank", "low-rank"))),
+    *(Claim(f"Hybrid Kronecker {n}x above Kronecker", (f"hybrid_{n}x", "kronecker"), _above) for n in (10, 20)),
+    Claim("int8 within 0.5 points of float", (), _integers),
+]  # fmt: skip

@@ -1,0 +1,148 @@
+"""benchmarks/accuracy from end to end on a tiny network, and its page from rows that are made up.
+
+Another seed: HMDC_SEED=2 pytest tests/test_accuracy.py
+"""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.accuracy import __main__, claims, networks, page, rows
+from benchmarks.accuracy.data.sets import Splits, shared_out
+from benchmarks.accuracy.networks import Network, one_layer
+from benchmarks.accuracy.train import Trainer
+
+SEED = int(os.environ.get("HMDC_SEED", "1"))
+LABELS = {"epochs": 8, "patience": 8, "batch": 16, "rate": 2e-2, "hidden": 0.0}
+DISTILLED = {"epochs": 6, "patience": 6, "batch": 16, "rate": 2e-2, "integer": 1}
+CLASSES = ("slow", "middle", "fast")
+
+
+def waves() -> Splits:
+    """Noisy waves of three frequencies: [samples, 8 steps, 4 channels]."""
+    rng, y = np.random.default_rng(SEED), np.arange(300) % len(CLASSES)
+    phase = rng.uniform(0, 2 * np.pi, (len(y), 1, 4))
+    x = np.sin((0.4 + 0.7 * y)[:, None, None] * np.arange(8)[:, None] + phase)
+    return shared_out(x + rng.normal(0, 0.1, x.shape), y, CLASSES)
+
+
+TINY = {"tiny": Network("Tiny", waves, 12, one_layer("lstm"), LABELS, DISTILLED)}
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Path:
+    """The benchmark of a tiny network alone; its folder."""
+    monkeypatch.setattr(__main__, "NETWORKS", TINY)
+    monkeypatch.setattr(__main__, "HERE", tmp_path)
+    monkeypatch.setattr(__main__, "RESULTS", tmp_path / "results")
+    monkeypatch.setenv("HMDC_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_rows(tiny):
+    """Dense, Kronecker and a small dense network of its size; the page says what is missing."""
+    found = {m: __main__.one("tiny", m, SEED) for m in ("dense", "kronecker", "small")}
+    print(f"seed {SEED}:", found)
+    dense, kronecker, small = found.values()
+    assert found == {m: json.loads((tiny / f"results/tiny.{m}.{SEED}.json").read_text()) for m in found}
+    assert dense["float_accuracy"] > 0.8 and abs(dense["int8_accuracy"] - dense["float_accuracy"]) < 0.05
+    assert kronecker["int8_accuracy"] > 0.5 and dense["items"] == 60
+    assert all(r["bit_exact"] for r in found.values())
+    assert (dense["layer_parameters"], dense["parameters"]) == (4 * 12 * 16, 4 * 12 * 16 + 36)
+    assert kronecker["layer_parameters"] == 4 * (4 * 4 + 3 * 4) and kronecker["layer_ratio"] == 6.86
+    assert small["bytes"] <= kronecker["bytes"] < dense["bytes"] and 0 < small["hidden"] < 12
+    assert all(r["layer_bytes"] < r["bytes"] and 1000 < r["instructions"] < 1e6 for r in found.values())
+    trained = {p.name: p.stat().st_mtime_ns for p in (tiny / "cache/accuracy").iterdir()}
+    assert len(trained) == 5  # three networks and two files of data: no checkpoint is left
+    assert __main__.one("tiny", "kronecker", SEED) == kronecker
+    assert {p.name: p.stat().st_mtime_ns for p in (tiny / "cache/accuracy").iterdir()} == trained
+    done = CliRunner().invoke(__main__.main, ["--page"], catch_exceptions=False)
+    text = (tiny / "accuracy.md").read_text()
+    assert done.exit_code == 0 and f"3 of {len(rows.METHODS)} rows are measured" in text
+    assert "| Kronecker above pruned of equal size | not measured yet |" in text
+    assert re.search(r"\| Kronecker above small dense of equal size \| \S*held\S* \([+-]\d+\.\d\) \|", text)
+    missing = text.partition("Not measured yet:")[2]
+    assert "* Tiny: `lowrank`, `pruned`" in missing and "`kronecker`" not in missing
+
+
+def test_sizes(tiny):
+    """The largest that fits; a size that cannot be is a row that says so."""
+    assert rows.largest([1, 2, 3, 4], 30, lambda n: 10 * n) == 3
+    with pytest.raises(rows.HmdcError, match="even the smallest takes 10 bytes, more than 9"):
+        rows.largest([1, 2], 9, lambda n: 10 * n)
+    network = replace(TINY["tiny"], labels=LABELS | {"epochs": 1})
+    found = rows.row(Trainer(network, waves(), SEED, tiny, "tiny"), "hybrid_20x")
+    assert "nearest possible for 12x16" in found["impossible"] and "int8_accuracy" not in found
+    assert "| Tiny | hybrid Kronecker 20x | no such size: " in page.markdown(claims.table([found]), TINY, False)
+
+
+def test_every_network(monkeypatch):
+    """All can be built, for any data of the right kind."""
+    x, y = np.zeros((30, 20, 5)), np.arange(30) % 3
+    for name, network in networks.NETWORKS.items():
+        model = network.model(shared_out(x, y, CLASSES), SEED, 6)
+        assert model.shapes[model.outputs[0]] == (1, 3), name
+
+
+def made_up(method: str, int8: float, drop=0.0, seed=0, instructions=1000, size=10) -> dict:
+    return {"network": "tiny", "method": method, "seed": seed, "recipe": "", "hidden": 12, "items": 100,
+            "options": {"epochs": 7, "seed": seed},
+            "float_accuracy": int8 + drop, "int8_accuracy": int8, "layer_parameters": 1, "parameters": 2,
+            "layer_ratio": 1.0, "layer_bytes": 3, "bytes": size, "instructions": instructions}  # fmt: skip
+
+
+def verdicts(*found: dict) -> dict[str, str]:
+    return {c.title: c.verdict("tiny", claims.table(found)) for c in claims.CLAIMS}
+
+
+def test_claims():
+    assert set(verdicts().values()) == {claims.NOT_MEASURED}
+    near, above = "Kronecker within 1.5 points of dense", "Kronecker above pruned of equal size"
+    v = verdicts(made_up("dense", 0.90), made_up("kronecker", 0.89), made_up("pruned", 0.89, drop=0.006))
+    assert v[near] == "held (-1.0)" and v[above] == "**not held** (+0.0)"
+    assert v["Kronecker above low-rank of equal size"] == claims.NOT_MEASURED
+    assert v["int8 within 0.5 points of float"] == "**not held** (worst of 3: -0.6)"
+    v = verdicts(made_up("dense", 0.90), made_up("kronecker", 0.88), made_up("kronecker", 0.86, seed=1))
+    assert v[near] == "**not held** (-3.0)"  # the mean of both seeds
+    assert v["int8 within 0.5 points of float"] == "held (worst of 2: +0.0)"
+    title = "Hybrid Kronecker 20x above Kronecker"
+    none = {"network": "tiny", "method": "hybrid_20x", "seed": 0, "impossible": "x: nearest possible"}
+    assert verdicts(made_up("kronecker", 0.8), none)[title] == claims.IMPOSSIBLE
+
+
+@pytest.mark.parametrize(("accuracies", "verdict"), [
+    ((0.89, 0.9, 0.5), "held (3.00x)"),  # the fastest that is as accurate
+    ((0.897, 0.897, 0.897), "**not held** (0.50x)"),
+    ((0.8, 0.7, 0.6), "held (5.00x)"),  # none is: the largest
+])  # fmt: skip
+def test_hmd_against_pruned(accuracies, verdict):
+    pruned = zip(("pruned_2x", "pruned_4x", "pruned"), accuracies, (500, 300, 50), (9, 8, 7))
+    found = [made_up("hmd_2x", 0.9, instructions=100)]
+    found += [made_up(m, a, instructions=n, size=b) for m, a, n, b in pruned]
+    title = "HMD 2x: 2 times fewer instructions than pruned at equal accuracy"
+    assert verdicts(*found)[title] == verdict
+    assert verdicts(*found[:-1])[title] == claims.NOT_MEASURED
+
+
+def test_page(tmp_path):
+    """Mean, spread, the confidence interval and the chart."""
+    found = [made_up("dense", 0.9), made_up("dense", 0.8, seed=1), made_up("kronecker", 0.5, seed=1, instructions=10)]
+    page.write(found, tmp_path, TINY)
+    text = (tmp_path / "accuracy.md").read_text()
+    assert "| Tiny | dense | 12 units | 1 | 1.0 | 3 | 2 | 10 | 85.0 | 85.0 | 7.0 | 7.1 | 2 | 1,000 |" in text
+    assert "| 50.0 | 50.0 | 9.8 |  | 1 | 10 |" in text
+    assert "Options of the dense networks: epochs 7; of all others" in text and ": epochs 7.\n" in text
+    pytest.importorskip("matplotlib")
+    assert "accuracy.svg" in text and (tmp_path / "accuracy.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("arguments", [[], ["mnist_lstm"], ["--all", "--quick"], ["mnist_lstm", "dense", "--page"]])
+def test_bad_commands(arguments):
+    done = CliRunner().invoke(__main__.main, arguments)
+    assert done.exit_code == 2 and "give NETWORK and METHOD, --quick, --all or --page" in done.output
