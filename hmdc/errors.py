@@ -2,7 +2,11 @@
 
 
 class HmdcError(Exception):
-    """Bad input.  The CLI prints the message as one line and exits with 2."""
+    """Bad input.  The CLI prints the message and exits with 2."""
+
+    def __str__(self) -> str:
+        """One line, whatever names a file has."""
+        return " ".join(super().__str__().split())
 
 
 class NotStreamable(HmdcError):
