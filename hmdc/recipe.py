@@ -170,30 +170,19 @@ def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray
 
     Raises HmdcError where they are not those of its matrices.
     """
-    out = {}
-    for node in model.nodes:
-        taken = {m for r in recipes for m in _matched(r, node)}
-        taken |= {m for m in matrices(node) if any(k.startswith(f"{m}.") for k in given)}
-        for k, factor in node.factors.items():
-            matrix = k.partition(".")[0]
-            if not taken & {f"{node.name}.{matrix}", f"{node.name}.wu"}:
-                out[f"{node.name}.{k}"] = factor
-    return out | _brought(model, recipes, given)
-
-
-def _brought(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Those of model.factors that are wanted."""
-    assignments, out = assign(model, [], model.factors), {}
-    for name, m in decompose(assignments, {}, model.factors).items():
+    brought = model.factors | {f"{n.name}.{k}": factor for n in model.nodes for k, factor in n.factors.items()}
+    assignments, out = assign(model, [], brought), {}
+    for name, m in decompose(assignments, {}, brought).items():
         a = assignments[name]
-        taken = any(_matched(r, a.node) for r in recipes)
-        taken |= any(k.startswith(f"{n}.") for n in matrices(a.node) for k in given)
-        if a.structure != "dense" and not taken:
+        taken = {n for r in recipes for n in _matched(r, a.node)}
+        taken |= {n for n in matrices(a.node) if any(k.startswith(f"{n}.") for k in given)}
+        clash = taken if name.endswith(".wu") else taken & {name, f"{a.node.name}.wu"}
+        if a.structure != "dense" and not clash:
             w = matrix(a.node, name)
             if np.abs(m.dense() - w).max() > SAME * np.abs(w).max():
                 raise HmdcError(f"{name}: the factors in the file are not those of its weights, which were changed "
                                 f"since; compress the network again, or give --compress '{name}=dense'")  # fmt: skip
-            out |= {k: v for k, v in model.factors.items() if k.startswith(f"{name}.")}
+            out |= {k: v for k, v in brought.items() if k.startswith(f"{name}.")}
     return out
 
 
@@ -274,7 +263,7 @@ def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
         return Dense(w)
     structure = STRUCTURES[a.structure]
     parts = np.split(w, len(a.gates)) if a.gates else [w]
-    options = _sized(a, parts[0].shape)
+    options = sized(a, parts[0].shape)
     try:
         maps = tuple(structure.decompose(p, moment=moment, **options) for p in parts)
     except HmdcError as e:
@@ -282,7 +271,7 @@ def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
     return Rows(maps, a.gates) if a.gates else maps[0]
 
 
-def _sized(a: Assignment, shape: tuple[int, int]) -> dict:
+def sized(a: Assignment, shape: tuple[int, int]) -> dict:
     """The options of the structure itself for a matrix of that shape, ratio=R turned into sizes."""
     structure = STRUCTURES[a.structure]
     options = {k: v for k, v in a.options.items() if k not in SHARED}
@@ -372,6 +361,6 @@ def reorder(model: Model, assignments: dict[str, Assignment], given=None) -> tup
 
 def _preferred_order(structure, a: Assignment) -> np.ndarray:
     stack = np.stack(np.split(matrix(a.node, a.matrix), len(a.gates)))
-    options = _sized(a, stack.shape[1:])
+    options = sized(a, stack.shape[1:])
     hidden = {"w": None, "u": 0, "wu": stack.shape[2] - stack.shape[1]}[a.matrix.rpartition(".")[2]]
     return structure.order(stack, hidden=hidden, **options)

@@ -196,4 +196,6 @@ def layer_table(model: Model) -> dict:
 
 def _parameters(node: Node) -> int:
     """Of a layer as it was trained: factors in the place of their product."""
-    return sum(w.size for k, w in node.weights.items() if f"{k}.lowrank.0" not in node.factors)
+    matrices = [k.partition(".")[0] for k in node.factors]
+    products = {letter for m in matrices for letter in (m if m in ("w", "u", "wu") else "w")}
+    return sum(w.size for k, w in node.weights.items() if k not in products)

@@ -258,7 +258,7 @@ def join_affines(model: Model) -> bool:
 
 def affine_after_dense(model: Model) -> bool:
     for i, a, j, b in _pairs(model, ("dense", "conv"), ("affine",)):
-        if _free(a) and _varies_only(b, model.shapes[a.outputs[0]], a.attrs["axis"]):
+        if _free(a) and not a.factors and _varies_only(b, model.shapes[a.outputs[0]], a.attrs["axis"]):
             scale, bias = _along(b, len(a.weights["w"]))
             weights = {"w": a.weights["w"] * scale[:, None], "b": a.weights.get("b", 0.0) * scale + bias}
             attrs = a.attrs | {"low": b.attrs["low"], "high": b.attrs["high"]}
@@ -272,6 +272,8 @@ def affine_before_matrix(model: Model) -> bool:
         axis = b.attrs["axis"] if b.op == "dense" else len(shape) - 1
         scale, bias = _along(a, shape[axis]) if _varies_only(a, shape, axis) else (None, None)
         if scale is None or not _free(a) or np.abs(scale).max() > SPREAD * np.abs(scale).min():
+            continue
+        if not all(k.startswith(("w.lowrank.", "u.")) for k in b.factors):  # factors that scaled columns do not have
             continue
         offset = np.array([fsum(row) for row in b.weights["w"] * bias])  # exact: no byte depends on the BLAS
         key = "b" if b.op == "dense" else "bw"

@@ -18,12 +18,14 @@ from ..cells import CELLS
 from ..errors import HmdcError
 from ..model import Model
 from .integers import Integers
+from .matrix import sparsify
 from .network import Network
 
 TEMPERATURE = 2.0
 CLIP = 1.0  # norm of the gradient
 WARM_UP = 0.05  # of all steps
 NO_LABEL = -100  # what cross_entropy passes over
+PRUNING = 0.6  # of all epochs: entries go one after the other, and the best epoch is one after that
 
 Values = dict[str, Tensor]
 
@@ -135,7 +137,14 @@ class Training:
         self.steps = -(-len(train) // options.batch)
         self.optimizer = torch.optim.Adam(trained, options.rate)
         self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.pruned = self._pruned()
         self._resume()
+
+    def _pruned(self) -> int:
+        """The first epoch with no more entries than the recipes say.  Pruned matrices start as they were before."""
+        o = self.options
+        last = max(1, min(round(PRUNING * o.epochs), o.epochs - o.integer))
+        return last if last > 1 and sparsify(self.network, 0) else 1
 
     def _rate(self, step: int) -> float:
         """Warm-up, then half a cosine."""
@@ -156,6 +165,8 @@ class Training:
         if integer and self.epoch == o.epochs - o.integer + 1:  # floats compete with floats, integers with integers
             self.network.load_state_dict(self.best)
             self.score = -inf
+        if self.epoch <= self.pruned:
+            sparsify(self.network, self.epoch / self.pruned)
         chance = torch.Generator().manual_seed(o.seed * 100_003 + self.epoch)
         total = 0.0
         for index in torch.randperm(len(self.train), generator=chance).split(o.batch):
@@ -200,8 +211,8 @@ class Training:
         if labels is not None:
             accuracy = (scores.reshape(len(labels), -1).argmax(-1) == labels).double().mean().item()
         score = (agreement if accuracy is None else accuracy) - 1e-3 * min(distance, 100.0)
-        best = score > self.score
-        self.stale = 0 if best else self.stale + 1
+        best = score > self.score and self.epoch >= self.pruned
+        self.stale = 0 if best or self.epoch < self.pruned else self.stale + 1
         if best:
             self.score, self.best = score, _copy(self.network)
         return Epoch(self.epoch, loss, agreement, accuracy, best, integer)

@@ -5,37 +5,76 @@ from math import prod
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..linear import STRUCTURES, LinearMap
 from ..linear.kronecker import Kronecker
 from ..linear.modes import Modes
 
 FIXED = ("block_pruned.block",)  # what is stored but not trained
+SPARSE = ("pruned.w", "block_pruned.w", "doped.sparse")
 
 
 class Matrix(nn.Module):
-    """A matrix [m, n] of one structure.  Parameters: its factors, by the names of docs/compression.md."""
+    """A matrix [m, n] of one structure.  Parameters: its factors, by the names of docs/compression.md.
+
+    Of a sparse factor a mask keeps some entries; its state is the factor with zeros.
+    """
 
     def __init__(self, structure: str, factors: dict[str, np.ndarray], shape: tuple[int, int]):
         super().__init__()
         self.structure, self.shape = structure, tuple(shape)
         self.fixed = {k: v for k, v in factors.items() if k in FIXED}
-        self.factors = nn.ParameterDict({k.replace(".", "/"): nn.Parameter(torch.tensor(np.asarray(v, np.float32)))
-                                         for k, v in factors.items() if k not in FIXED})  # fmt: skip
-        for name, p in self.factors.items():
-            if _is_sparse(structure, name.replace("/", ".")):
-                self.register_buffer(f"mask_{name.replace('/', '_')}", (p != 0).float())
+        for k, v in factors.items():
+            if k not in FIXED:  # torch takes no dots in names
+                self.register_parameter(k.replace(".", "/"), nn.Parameter(torch.tensor(np.asarray(v, np.float32))))
+        self.sparse = next((k for k in factors if k in SPARSE), None)
+        if self.sparse:
+            self.register_buffer("mask", self._pieces(self._sparse()).ne(0).float(), persistent=False)
+            self.kept = int(self.mask.sum())
 
     @classmethod
-    def of(cls, structure: str, m: LinearMap) -> "Matrix":
-        return cls(structure, STRUCTURES[structure].factors(m) if structure != "dense" else {"w": m.dense()}, m.shape)
+    def of(cls, structure: str, m: LinearMap, whole: np.ndarray | None = None) -> "Matrix":
+        """whole: the matrix that m comes from, which `sparsify` starts with."""
+        own = cls(structure, STRUCTURES[structure].factors(m) if structure != "dense" else {"w": m.dense()}, m.shape)
+        if own.sparse and whole is not None:
+            rest = whole - m.dense() + STRUCTURES[structure].factors(m)[own.sparse]
+            own._sparse().data = torch.tensor(rest, dtype=torch.float32)
+        return own
+
+    def sparsify(self, t: float) -> None:
+        """Keep the largest entries, or blocks: all at t = 0, those of the recipe at 1, fewer and fewer in between.
+
+        The share that is gone grows with 1 - (1 - t)^3 (Zhu and Gupta, arXiv 1710.01878), and what is gone stays so.
+        """
+        if not self.sparse:
+            return
+        if t == 0:
+            self.mask.fill_(1)
+            return
+        count = self.mask.numel() - round((self.mask.numel() - self.kept) * (1 - (1 - min(t, 1.0)) ** 3))
+        size = self._pieces(self.named()[self.sparse].detach().square())
+        largest = torch.zeros_like(self.mask).flatten().index_fill(0, size.flatten().topk(count).indices, 1.0)
+        self.mask.mul_(largest.reshape(self.mask.shape))
+
+    def _sparse(self) -> nn.Parameter:
+        return getattr(self, self.sparse.replace(".", "/"))
+
+    def _block(self) -> tuple[int, int]:
+        return tuple(int(b) for b in self.fixed.get("block_pruned.block", (1, 1)))
+
+    def _pieces(self, a: Tensor) -> Tensor:
+        """Sums of what stays or goes together."""
+        (r, k), (m, n) = self._block(), self.shape
+        return F.pad(a.abs(), (0, -n % k, 0, -m % r)).unfold(0, r, r).unfold(1, k, k).sum((-2, -1))
 
     def named(self) -> dict[str, Tensor]:
         """Factor name -> tensor, pruned entries zero."""
-        out = {}
-        for name, p in self.factors.items():
-            mask = getattr(self, f"mask_{name.replace('/', '_')}", None)
-            out[name.replace("/", ".")] = p if mask is None else p * mask
+        out = {k.replace("/", "."): p for k, p in self.named_parameters()}
+        if self.sparse:
+            (r, k), (m, n) = self._block(), self.shape
+            mask = self.mask.repeat_interleave(r, 0).repeat_interleave(k, 1)[:m, :n]
+            out[self.sparse] = out[self.sparse] * mask
         return out
 
     def forward(self) -> Tensor:
@@ -43,11 +82,28 @@ class Matrix(nn.Module):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The factors as numpy arrays, as Structure.from_factors takes them."""
-        return {k: t.detach().double().numpy() for k, t in self.named().items()} | self.fixed
+        return {k: t.detach().cpu().double().numpy() for k, t in self.named().items()} | self.fixed
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        fixed = {k: torch.tensor(np.asarray(v, np.float32)) for k, v in self.fixed.items()}
+        for k, t in (self.named() | fixed).items():
+            destination[prefix + k] = t if keep_vars else t.detach()
+
+    def _load_from_state_dict(self, state, prefix, *args):
+        own = {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}
+        super()._load_from_state_dict(
+            {prefix + k.replace(".", "/"): t for k, t in own.items() if k not in FIXED}, prefix, *args
+        )
+        if self.sparse in own:
+            self.mask.copy_(self._pieces(self._sparse().detach()).ne(0))
 
 
-def _is_sparse(structure: str, factor: str) -> bool:
-    return factor in ("pruned.w", "block_pruned.w", "doped.sparse")
+def sparsify(network: nn.Module, t: float) -> bool:
+    """Matrix.sparsify of all matrices; whether there is one that it concerns."""
+    sparse = [m for m in network.modules() if isinstance(m, Matrix) and m.sparse]
+    for m in sparse:
+        m.sparsify(t)
+    return bool(sparse)
 
 
 def dense(structure: str, factors: dict[str, Tensor], shape: tuple[int, int]) -> Tensor:

@@ -11,8 +11,8 @@ from ..cells import CELLS
 from ..errors import HmdcError
 from ..linear import LinearMap
 from ..model import Model, Node
-from ..recipe import Assignment
-from .cells import STEPS, activations, fused
+from ..recipe import Assignment, matrix
+from .cells import STEPS, run
 from .functions import differentiable
 from .matrix import Matrix
 
@@ -36,9 +36,9 @@ class Network(nn.Module):
         self.matrices, self.others = nn.ModuleDict(), nn.ParameterDict()
         for name, a in self.assignments.items():
             if a.structure != "dense":
-                parts = dict(zip(a.gates, maps[name].maps)) if a.gates else {"": maps[name]}
-                for gate, m in parts.items():
-                    self.matrices[_key(name, gate)] = Matrix.of(a.structure, m)
+                whole, parts = matrix(a.node, name), maps[name].maps if a.gates else (maps[name],)
+                for gate, m, w in zip(a.gates or ("",), parts, np.split(whole, len(parts))):
+                    self.matrices[_key(name, gate)] = Matrix.of(a.structure, m, w)
         for node in model.nodes:
             for k, w in self._free(node).items():
                 self.others[_key(node.name, k)] = nn.Parameter(torch.tensor(np.asarray(w, np.float32)))
@@ -59,13 +59,13 @@ class Network(nn.Module):
                 out[node.name][k] = self.others[_key(node.name, k)]
         for name, a in self.assignments.items():
             if a.structure != "dense":
-                matrix = torch.cat([self.matrices[_key(name, g)]() for g in a.gates or ("",)])
+                w = torch.cat([self.matrices[_key(name, g)]() for g in a.gates or ("",)])
                 layer, part = out[a.node.name], name.removeprefix(a.node.name).lstrip(".")
                 if part == "wu":
                     n = a.node.weights["w"].shape[1]
-                    layer |= {"w": matrix[:, :n], "u": matrix[:, n:]}
+                    layer |= {"w": w[:, :n], "u": w[:, n:]}
                 else:
-                    layer[part or "w"] = matrix
+                    layer[part or "w"] = w
         return out
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -106,37 +106,14 @@ def _key(*parts: str) -> str:
 
 
 def _recurrent(node: Node, w, x, *initial):
-    own, n, step, functions = CELLS[node.op], node.attrs["hidden"], STEPS[node.op], activations(node)
+    own, n = CELLS[node.op], node.attrs["hidden"]
     *initial, length = initial if node.attrs.get("length") else (*initial, None)
     state = {}
     for name, given in zip(own.states, (*initial, *[None] * len(own.states))):
         first = w.get(f"{name}0", torch.zeros(n)) if given is None else given.reshape(len(x), n)
         state[name] = first.expand(len(x), n)
-    if length is None and (kind := fused(node, w)):
-        return _whole(node, w, x[:, :, 0], state, kind)
-    sums, ys = x[:, :, 0] @ w["w"].T, []
-    for t in range(sums.shape[1])[:: -1 if node.attrs["reverse"] else 1]:
-        new = step(node, w, functions, sums[:, t], state)
-        if length is None:
-            ys.append(new["h"])
-        else:
-            runs = t < length.reshape(-1, 1)
-            new = {k: torch.where(runs, new[k], state[k]) for k in state}
-            ys.append(new["h"] * runs)
-        state = new
-    y = torch.stack(ys[::-1] if node.attrs["reverse"] else ys, 1)[:, :, None, None]
-    return (y, *(state[s][:, None, None] for s in own.states))
-
-
-def _whole(node: Node, w, x, state, kind: str):
-    """All steps at once in PyTorch's own kernel, several times as fast."""
-    turn = lambda v: v.flip(1) if node.attrs["reverse"] else v
-    order = {"gru": (1, 0, 2)}.get(node.op, range(len(CELLS[node.op].gates)))  # PyTorch has r, z, n
-    weights = [torch.cat([w[k].chunk(len(order))[g] for g in order]) for k in ("w", "u", "bw", "bu")]
-    first = [state[s][None].contiguous() for s in CELLS[node.op].states]
-    run = getattr(torch._VF, kind)
-    y, *final = run(turn(x), first if len(first) > 1 else first[0], weights, True, 1, 0.0, True, False, True)
-    return (turn(y)[:, :, None, None], *(h[0][:, None, None] for h in final))
+    y, state = run(node, w, x[:, :, 0], state, length)
+    return (y[:, :, None, None], *(state[s][:, None, None] for s in own.states))
 
 
 def layer(*ops: str):

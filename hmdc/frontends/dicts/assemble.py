@@ -83,8 +83,8 @@ class Row:
     def reshape(self, *shape: int) -> None:
         self.add("reshape", "reshape", shape, shape=shape)
 
-    def dense(self, w: np.ndarray, bias: np.ndarray | None, name: str = "fc") -> None:
-        weights = {"w": w} if bias is None else {"w": w, "b": bias}
+    def dense(self, w: np.ndarray, bias: np.ndarray | None, name: str = "fc", factors=None) -> None:
+        weights = {"w": w} | ({} if bias is None else {"b": bias}) | (factors or {})
         shape, axis = (*self.shape[:-1], len(w)), len(self.shape) - 1
         self.add("dense", name, shape, weights, axis=axis, low=-np.inf, high=np.inf)
 

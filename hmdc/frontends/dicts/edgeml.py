@@ -39,6 +39,16 @@ def edgeml(g: Group, options: dict) -> Layer:
     return Layer(kind, g.prefix, weights["w"].shape[1], n, emit, ", ".join([*notes, "tanh (assumed)"]))
 
 
+def with_scalars(g: Group, end: str, n: int) -> tuple[str, dict, dict] | None:
+    """Of hmdc.torch's FastRNN and FastGRNN, whose matrices are called as in PyTorch: cell, biases, scalars."""
+    for kind, (biases, scalars) in CELLS.items():
+        if f"{scalars[0]}{end}" in g.tensors:
+            found = {k: g.optional(f"{leaf}{end}", n) for k, leaf in biases.items()}
+            weights = {k: np.zeros(n) if b is None else b for k, b in found.items()}
+            return kind, weights, {k: float(g.get(f"{k}{end}", 1)[0]) for k in scalars}
+    return None
+
+
 def _flat(g: Group, leaf: str, n: int | None = None) -> np.ndarray:
     """A vector that may be a matrix of one row."""
     a = g.tensors.get(leaf)

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import HmdcError
+from ...linear import STRUCTURES
 from . import windows
 from .assemble import Direction, Layer, Row, embedding
-from .edgeml import edgeml
+from .edgeml import edgeml, with_scalars
 from .groups import Group, unknown
 from .windows import POOLS, Window, convolution, told_pool
 
@@ -41,6 +42,7 @@ def _torch_recurrent(g: Group, options: dict) -> Layer:
         raise HmdcError(f"{g.prefix or 'the network'} has the shapes of {' and '.join(sorted(kinds))}; save it again")
     (kind,) = kinds
     note = [f"{stack} layers"] * (stack > 1) + ["bidirectional"] * len(ways[1:])
+    note += [text for d in layers[0][:1] if (text := _structures(d.weights))]
     if (d := layers[0][0]).project is not None:
         note.append(f"projected from {d.attrs['hidden']}")
     if kind == "rnn":
@@ -68,12 +70,17 @@ def _torch_cell(g: Group, end: str) -> tuple[str, dict, dict]:
         raise HmdcError(f"tensor {g.full(f'weight_hh{end}')!r} has shape {list(u.shape)}; an LSTM has 4 rows per "
                         "hidden unit, a GRU 3, an RNN 1")  # fmt: skip
     w = g.get(f"weight_ih{end}", len(u), None)
+    factors = g.factors(end.removeprefix("_"))
+    if kind == "rnn" and (fast := with_scalars(g, end, n)):
+        kind, more, attrs = fast
+        return kind, {"w": w, "u": u} | more | factors, {"hidden": n} | attrs
     biased = f"bias_ih{end}" in g.tensors or f"bias_hh{end}" in g.tensors
     bw, bu = (g.get(f"bias_{k}{end}", len(u)) if biased else np.zeros(len(u)) for k in ("ih", "hh"))
     weights, attrs = {"w": w, "u": u, "bw": bw, "bu": bu}, {"hidden": n}
     if kind == "gru":  # PyTorch's r, z, n; its reset gate comes after the product
         weights = {k: np.concatenate([a[n : 2 * n], a[:n], a[2 * n :]]) for k, a in weights.items()}
         attrs["linear_before_reset"] = True
+    weights |= factors
     if project is not None:  # h = R h', so U h = (U R) h': the state is h', U R has the factors U and R
         weights |= {"u": u @ project, "u.lowrank.0": u, "u.lowrank.1": project, "project": project}
     return kind, weights, attrs
@@ -102,7 +109,15 @@ def _convolution(g: Group, options: dict, space: int) -> Layer:
 def _dense(g: Group) -> Layer:
     w = g.get("weight", None, None)
     bias = g.optional("bias", len(w))
-    return Layer("dense", g.prefix, w.shape[1], len(w), lambda row: row.dense(w, bias))
+    factors = g.factors()
+    emit = lambda row: row.dense(w, bias, factors=factors)
+    return Layer("dense", g.prefix, w.shape[1], len(w), emit, _structures(factors))
+
+
+def _structures(factors: dict[str, np.ndarray]) -> str:
+    """For people."""
+    used = {word for k in factors for word in k.split(".")}
+    return ", ".join(name for name, s in STRUCTURES.items() if s.prefix in used)
 
 
 def _layer_norm(g: Group, options: dict) -> Layer:

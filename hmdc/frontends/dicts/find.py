@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from ...errors import HmdcError
+from ...linear import STRUCTURES
 from .architecture import Architecture
 from .assemble import Layer
 from .families import WITHOUT_WEIGHTS, plain, recognize
@@ -16,6 +17,9 @@ from .groups import Group, quoted, unknown
 from .tensors import Tensors
 
 TRAINING = re.compile(r"(optim|sched|lr_sched|scaler|grad_scaler|criterion|loss)")  # beginnings of names in checkpoints
+# hmdc.torch's: lstm.factors.l0.wu.i.kron.0, fc.factors.kron.0
+OF_FACTORS = "|".join(s.prefix for s in STRUCTURES.values())
+FACTOR = re.compile(rf"(?:(.+)\.)?(factors\.(?:l\d{{1,3}}(?:_reverse)?\.wu\.\w\.)?(?:{OF_FACTORS})\..+)")
 MAX_GROUPS, MAX_TRIES = 256, 20_000
 
 
@@ -66,7 +70,8 @@ def _groups(tensors: Tensors, told: Architecture) -> dict[str, Group]:
         name, inside = name.removeprefix(start), name.startswith(start)
         if not inside or TRAINING.match(name) or any(fnmatchcase(name, p) for p in told.ignore):
             continue
-        prefix, _, leaf = name.rpartition(".")
+        factor = FACTOR.fullmatch(name)
+        prefix, leaf = factor.groups("") if factor else name.rpartition(".")[::2]
         groups.setdefault(prefix, Group(prefix, {})).tensors[leaf] = a
     if not groups:
         raise HmdcError(f"no tensor is left to read with prefix {told.prefix!r}; there are "

@@ -33,6 +33,13 @@ class Group:
     def optional(self, leaf: str, *shape: int | None) -> np.ndarray | None:
         return self.get(leaf, *shape) if leaf in self.tensors else None
 
+    def factors(self, place: str = "") -> dict[str, np.ndarray]:
+        """Those that hmdc.torch trained, as a Node names them, e.g. wu.i.kron.0.  place: l0_reverse, or none."""
+        start = f"factors.{place}." if place else "factors."
+        found = {k: a for k, a in self.tensors.items() if k.startswith(start)}
+        self.used |= found.keys()
+        return {k.removeprefix(start): a for k, a in found.items()}
+
     def done(self) -> None:
         """Nothing is left over: what no layer of ours computes with would be ignored in silence."""
         for leaf in self.tensors:
