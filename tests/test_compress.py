@@ -125,6 +125,34 @@ def test_interrupted(tmp_path):
     assert [p.name for p in files[1].parent.iterdir()] == ["small.onnx"]
 
 
+@pytest.mark.parametrize("structure", ["pruned", "block_pruned", "doped_kronecker"])
+def test_gradual_pruning(structure, tmp_path):
+    """Entries go step by step, also when interrupted, and only an epoch with as few as the recipe says is the best."""
+    samples, files = data(tmp_path), [tmp_path / name / "small.onnx" for name in ("whole", "parts")]
+    tiny, recipes = TINY | {"epochs": 6, "integer": 1}, [f"lstm={structure}(ratio=4)"]
+    seen = []
+
+    def stop(epoch):
+        if epoch.number in (1, 3):
+            raise KeyboardInterrupt
+
+    done = compress(EXERCISES, files[0], samples, recipes, on_epoch=seen.append, **tiny)
+    assert [e.best for e in seen[:4]] == [False, False, False, True]
+    model = frontends.load(EXERCISES)
+    maps = recipe.decompose(recipe.assign(model, recipe.read(recipes), {}), {})
+    name = {"doped_kronecker": "doped.sparse"}.get(structure, f"{structure}.w")
+    for gate, m in zip("ifgo", maps["lstm.wu"].maps):
+        want = STRUCTURES[structure].factors(m)[name]
+        found = done.model.factors[f"lstm.wu.{gate}.{name}"]
+        edge = 4 * max(found.shape) if structure == "block_pruned" else 0  # blocks at the edges have fewer entries
+        assert abs(np.count_nonzero(found) - np.count_nonzero(want)) <= edge
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            compress(EXERCISES, files[1], samples, recipes, on_epoch=stop, **tiny)
+    compress(EXERCISES, files[1], samples, recipes, **tiny)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_frozen(tmp_path):
     """Nothing but factors moves."""
     done = compress(EXERCISES, tmp_path / "small.onnx", data(tmp_path), RECIPES["lowrank"], freeze=True, epochs=2)

@@ -42,8 +42,8 @@ class Core:
 
     def bare(self) -> tuple[np.ndarray, Labels]:
         """Without axes that have no label."""
-        drop = tuple(i for i, a in enumerate(self.labels) if a is None)
-        return self.array.squeeze(drop), tuple(a for a in self.labels if a is not None)
+        kept = tuple(0 if a is None else slice(None) for a in self.labels)
+        return self.array[kept], tuple(a for a in self.labels if a is not None)
 
 
 @dataclass(frozen=True)

@@ -93,10 +93,15 @@ def _lstm(node, w, functions, x, state):
 @cell("gru")
 def _gru(node, w, functions, x, state):
     (of_gate, of_candidate), h = functions, state["h"]
-    (xz, xr, xn), (bz, br, bn) = (x + w["bw"]).chunk(3, -1), w["bu"].chunk(3)
-    uz, ur, un = w["u"].chunk(3)
-    z, r = of_gate(xz + h @ uz.T + bz), of_gate(xr + h @ ur.T + br)
-    n = of_candidate(xn + (r * (h @ un.T + bn) if node.attrs["linear_before_reset"] else (r * h) @ un.T + bn))
+    xz, xr, xn = (x + w["bw"]).chunk(3, -1)
+    if node.attrs["linear_before_reset"]:
+        hz, hr, hn = (h @ w["u"].T + w["bu"]).chunk(3, -1)
+        z, r = of_gate(xz + hz), of_gate(xr + hr)
+        n = of_candidate(xn + r * hn)
+    else:
+        (uz, ur, un), (bz, br, bn) = w["u"].chunk(3), w["bu"].chunk(3)
+        z, r = of_gate(xz + h @ uz.T + bz), of_gate(xr + h @ ur.T + br)
+        n = of_candidate(xn + (r * h) @ un.T + bn)
     return {"h": z * h + (1 - z) * n}
 
 

@@ -78,16 +78,20 @@ class Matrix(nn.Module):
         return out
 
     def forward(self) -> Tensor:
-        return dense(self.structure, self.named(), self.shape)
+        w = dense(self.structure, self.named(), self.shape)
+        if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():  # a file has the matrix, not how to compute it
+            return torch.from_numpy(w.detach().cpu().numpy())
+        return w
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The factors as numpy arrays, as Structure.from_factors takes them."""
         return {k: t.detach().cpu().double().numpy() for k, t in self.named().items()} | self.fixed
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
+        if keep_vars:  # exporters look for the parameters themselves
+            return super()._save_to_state_dict(destination, prefix, keep_vars)
         fixed = {k: torch.tensor(np.asarray(v, np.float32)) for k, v in self.fixed.items()}
-        for k, t in (self.named() | fixed).items():
-            destination[prefix + k] = t if keep_vars else t.detach()
+        destination.update({prefix + k: t.detach() for k, t in (self.named() | fixed).items()})
 
     def _load_from_state_dict(self, state, prefix, *args):
         own = {k.removeprefix(prefix): t for k, t in state.items() if k.startswith(prefix)}

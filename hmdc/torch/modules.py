@@ -33,8 +33,8 @@ class Structured(nn.Module):
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        for name, w in self.products().items():
-            destination[prefix + name] = w if keep_vars else w.detach()
+        if not keep_vars:
+            destination.update({prefix + name: w.detach() for name, w in self.products().items()})
 
     def _load_from_state_dict(self, state, prefix, *args):
         products = {prefix + name for name in self.products()}
@@ -128,8 +128,8 @@ class Recurrent(Structured):
             found = list(input.shape) if isinstance(input, Tensor) else type(input).__name__
             raise HmdcError(f"input is {found}: it has to be a tensor of 2 or 3 axes, the last of size "
                             f"{self.input_size}; pad packed sequences")  # fmt: skip
-        time = 1 if self.batch_first and input.dim() == 3 else 0
-        x = input.movedim(time, -2) if input.dim() == 3 else input[None]
+        turned = input.dim() == 3 and not self.batch_first
+        x = input.transpose(0, 1) if turned else input if input.dim() == 3 else input[None]
         states, last = self._initial(hx, x, input.dim() == 3), []
         for k in range(self.num_layers):
             if k and self.dropout:
@@ -145,7 +145,7 @@ class Recurrent(Structured):
         ends = tuple(torch.stack([state[name] for state in last]) for name in states)
         if input.dim() == 2:
             return x[0], (tuple(s[:, 0] for s in ends) if len(ends) > 1 else ends[0][:, 0])
-        return x.movedim(-2, time), (ends if len(ends) > 1 else ends[0])
+        return x.transpose(0, 1) if turned else x, (ends if len(ends) > 1 else ends[0])
 
     def _initial(self, hx, x: Tensor, batched: bool) -> dict[str, Tensor]:
         """State -> [cells, samples, hidden]."""
