@@ -19,7 +19,7 @@ from benchmarks.accuracy.networks import Network, one_layer
 from benchmarks.accuracy.train import Trainer
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
-LABELS = {"epochs": 8, "patience": 8, "batch": 16, "rate": 2e-2, "hidden": 0.0}
+LABELS = {"epochs": 8, "patience": 8, "batch": 16, "rate": 2e-2, "mix": 0.0}
 DISTILLED = {"epochs": 6, "patience": 6, "batch": 16, "rate": 2e-2, "integer": 1}
 CLASSES = ("slow", "middle", "fast")
 
@@ -137,7 +137,7 @@ def test_page(tmp_path):
     text = (tmp_path / "accuracy.md").read_text()
     assert "| Tiny | dense | 12 units | 1 | 1.0 | 3 | 2 | 10 | 85.0 | 85.0 | 7.0 | 7.1 | 2 | 1,000 |" in text
     assert "| 50.0 | 50.0 | 9.8 |  | 1 | 10 |" in text
-    assert "Options of the dense networks: epochs 7; of all others" in text and ": epochs 7.\n" in text
+    assert "* Dense: epochs 7.\n* All others: epochs 7.\n" in text
     pytest.importorskip("matplotlib")
     assert "accuracy.svg" in text and (tmp_path / "accuracy.svg").stat().st_size > 1000
 

@@ -17,8 +17,10 @@ simulator. **± 95 %** is what the number of test items leaves open, **spread** 
 are those of matrices. **Instructions** are executed instructions of one whole inference on Cortex-M4, counted by QEMU;
 they are not cycles.
 
-How they are trained: [README.md](README.md). Options of the dense networks: {labels}; of all others, where they are not
-the defaults of `hmdc compress`: {distilled}.
+How they are trained: [README.md](README.md), with these options.
+
+* Dense: {labels}.
+* All others: {distilled}.
 
 {chart}## What the papers promise
 
@@ -66,8 +68,9 @@ def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Netw
 def _options(found: dict[tuple[str, str], claims.Seen], dense: bool) -> str:
     """Of the rows that are there."""
     rows = [r["options"] for (_, m), s in found.items() if (m == "dense") == dense and not s.impossible for r in s.rows]
-    words = [", ".join(f"{k} {v:g}" for k, v in options.items() if k != "seed") for options in rows]
-    return " or ".join(dict.fromkeys(words)) or "none yet"
+    unused = ("seed", *(("integer", "labels", "hidden", "freeze") if dense else ()))
+    words = [", ".join(f"{k} {v:g}" for k, v in options.items() if k not in unused) for options in rows]
+    return "; or ".join(dict.fromkeys(words)) or "none yet"
 
 
 def _cells(network: str, method: str, seen: claims.Seen) -> list[str]:

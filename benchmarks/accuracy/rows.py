@@ -18,7 +18,7 @@ from hmdc.model import Model
 from hmdc.verify import verify
 
 from .data import Splits
-from .train import Trainer
+from .train import OUTPUTS_ONLY, Trainer
 
 BOARD = "mps2-an386"  # Cortex-M4
 
@@ -65,11 +65,11 @@ def row(trainer: Trainer, method: str) -> dict:
         text, hidden = chosen(m, original, trainer)
     except HmdcError as e:
         return found | {"impossible": str(e)}
+    path, options = original, trainer.labels
     if hidden:
-        path = trainer.small(original, hidden)
-    else:
-        path = trainer.compressed(original, text) if text else original
-    options = trainer.labels if method == "dense" else trainer.distilled
+        path, options = trainer.small(original, hidden), trainer.distilled | OUTPUTS_ONLY
+    elif text:
+        path, options = trainer.compressed(original, text), trainer.distilled
     return found | {"recipe": text, "hidden": hidden or trainer.network.hidden, "options": options,
                     **measure(path, trainer.data)}  # fmt: skip
 
@@ -99,16 +99,17 @@ def largest(sizes: Sequence, limit: int, key: Callable) -> int | float:
 
 
 def taken(model: Model, text: str, few: np.ndarray) -> int:
-    """Bytes of all layers when compiled."""
+    """Bytes of all layers when compiled, at most: dense W and U that calibration may join are apart here."""
     with tempfile.TemporaryDirectory(prefix="hmdc-accuracy-") as folder:
-        build = _compiled(model, [text] * bool(text), few, Path(folder))
+        build = _compiled(model, [text] * bool(text), few, Path(folder), mode="sequence", time_block=1)
         return sum(layer["bytes"] for layer in build.report["layers"])
 
 
-def _compiled(model: Model | Path, recipes: Sequence[str], samples: np.ndarray, folder: Path) -> compiler.Build:
+def _compiled(model: Model | Path, recipes: Sequence[str], samples: np.ndarray, folder: Path,
+              **how) -> compiler.Build:  # fmt: skip
     np.savez(folder / "calibration.npz", x=samples)
     return compiler.compile(model, folder / "build", name="net", target="cortex-m4",
-                            calibration=folder / "calibration.npz", compress=recipes)  # fmt: skip
+                            calibration=folder / "calibration.npz", compress=recipes, **how)  # fmt: skip
 
 
 def measure(path: Path, splits: Splits) -> dict:

@@ -25,6 +25,8 @@ from hmdc.torch.network import Network
 from .data import Part, Splits
 from .networks import Network as Benchmarked
 
+OUTPUTS_ONLY = {"hidden": 0.0}  # where the hidden states of the original have no counterparts
+
 
 class Labels(Loss):
     """The cross entropy alone: there is no original."""
@@ -41,7 +43,7 @@ class Trainer:
                  on_epoch: Callable[[Epoch], None] | None = None):  # fmt: skip
         torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
         self.network, self.data, self.seed, self.folder, self.name = network, data, seed, folder, name
-        self.labels, self.distilled = ({**own, "seed": seed} for own in (network.labels, network.distilled))
+        self.labels, self.distilled = (asdict(Options(**own, seed=seed)) for own in (network.labels, network.distilled))
         self.on_epoch = on_epoch
         self.files = {part: self._file(part) for part in ("train", "validation")}
 
@@ -61,7 +63,7 @@ class Trainer:
         def train(path: Path, folder: Path) -> None:
             network = Network(model)
             training = Training(network, network, *self._samples(model), options, None, folder)
-            training.loss = Labels(model, training.targets, options)
+            training.loss = Labels(model, training.wanted, options)
             self._run(training, path, folder)
 
         return self._kept("dense", (_shape(model), self.labels), train)
@@ -69,7 +71,7 @@ class Trainer:
     def small(self, original: Path, hidden: int) -> Path:
         """A dense network with fewer units, from random weights: the loss of the compressed ones, integer epochs
         included, but for the hidden states, which have no counterparts."""
-        options, model = Options(**self.distilled, hidden=0), self.network.model(self.data, self.seed, hidden)
+        options, model = Options(**self.distilled | OUTPUTS_ONLY), self.network.model(self.data, self.seed, hidden)
 
         def train(path: Path, folder: Path) -> None:
             few = {k: x[:CALIBRATION].numpy() for k, x in self._samples(model)[0].inputs.items()}
