@@ -27,6 +27,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+import hmdc.torch as structured
+
 HERE = Path(__file__).resolve().parent / "torch"
 SAMPLES = 2
 TOLERANCE = 1e-5
@@ -249,6 +251,14 @@ def batch_norm(features: int) -> nn.BatchNorm1d:
     ):
         nn.init.uniform_(tensor, low, high)
     return norm
+
+
+def fast_grnn(features: int, units: int) -> nn.Module:
+    """As training leaves it: two biases."""
+    cell = structured.FastGRNN(features, units, batch_first=True, structure="lowrank(rank=2)")
+    nn.init.uniform_(cell.bias_gate_l0, 0.5, 1.5)
+    nn.init.uniform_(cell.bias_update_l0, 0.5, 1.5)
+    return cell
 
 
 # The table.
@@ -690,6 +700,19 @@ CASES = [
         {X: (1, 6, 3)},
         expect="refuse",
         **DYN,
+    ),
+    # The modules of hmdc.torch.
+    Case(
+        "hmdc_gru",
+        "hmdc.torch: GRU of Kronecker products, Linear",
+        lambda: Net(structured.GRU(4, 8, **FIRST, structure="kronecker(ratio=3)"), last, structured.Linear(8, 3)),
+        {X: (1, 8, 4)},
+    ),
+    Case(
+        "hmdc_fastgrnn",
+        "hmdc.torch: FastGRNN of low rank, written out step by step",
+        lambda: Net(fast_grnn(3, 6), last, nn.Linear(6, 2)),
+        {X: (1, 8, 3)},
     ),
 ]
 
