@@ -17,7 +17,7 @@ from hmdc.reference import shapes
 from .data import SETS, Splits
 
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
-DISTILLED = {"epochs": 50, "patience": 15, "batch": 64}  # the rest as hmdc compress has it
+DISTILLED = {"batch": 64}  # the rest as hmdc compress has it
 FAST = {"alpha": -3.0, "beta": 3.0}  # before the sigmoid, as EdgeML starts: mostly the earlier state
 HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joined matrix for each gate
 

@@ -82,12 +82,11 @@ def chosen(m: Method, original: Path, trainer: Trainer) -> tuple[str, int | None
     if not m.like:
         recipe.apply(model, [m.recipe] * bool(m.recipe))
         return m.recipe, None
-    few = trainer.data.train.x[:16]
-    limit = taken(model, form(METHODS[m.like]), few)
+    limit = taken(model, form(METHODS[m.like]))
     if not m.recipe:
-        small = lambda hidden: taken(network.model(trainer.data, trainer.seed, hidden), "", few)
+        small = lambda hidden: taken(network.model(trainer.data, trainer.seed, hidden))
         return "", largest(range(1, network.hidden), limit, small)
-    return form(m).format(largest(m.sizes, limit, lambda size: taken(model, form(m).format(size), few))), None
+    return form(m).format(largest(m.sizes, limit, lambda size: taken(model, form(m).format(size)))), None
 
 
 def largest(sizes: Sequence, limit: int, key: Callable) -> int | float:
@@ -98,25 +97,19 @@ def largest(sizes: Sequence, limit: int, key: Callable) -> int | float:
     return sizes[n - 1]
 
 
-def taken(model: Model, text: str, few: np.ndarray) -> int:
-    """Bytes of all layers when compiled, at most: dense W and U that calibration may join are apart here."""
-    with tempfile.TemporaryDirectory(prefix="hmdc-accuracy-") as folder:
-        build = _compiled(model, [text] * bool(text), few, Path(folder), mode="sequence", time_block=1)
-        return sum(layer["bytes"] for layer in build.report["layers"])
-
-
-def _compiled(model: Model | Path, recipes: Sequence[str], samples: np.ndarray, folder: Path,
-              **how) -> compiler.Build:  # fmt: skip
-    np.savez(folder / "calibration.npz", x=samples)
-    return compiler.compile(model, folder / "build", name="net", target="cortex-m4",
-                            calibration=folder / "calibration.npz", compress=recipes, **how)  # fmt: skip
+def taken(model: Model, text: str = "") -> int:
+    """Bytes of all layers, dense W and U apart: weights, indices, a multiplier for each row, and biases."""
+    biases = sum(4 * len(n.weights["w"]) for n in model.nodes if "w" in n.weights)
+    return biases + sum(m.nbytes() + 4 * m.multipliers() for m in recipe.apply(model, [text] * bool(text)).values())
 
 
 def measure(path: Path, splits: Splits) -> dict:
     """Of a trained network.  The compiled C classifies the test part, and must do so as its simulator does."""
     with tempfile.TemporaryDirectory(prefix="hmdc-accuracy-") as folder:
-        build = _compiled(path, [], splits.train.x[:CALIBRATION], Path(folder))
+        np.savez(Path(folder) / "calibration.npz", x=splits.train.x[:CALIBRATION])
         np.savez(Path(folder) / "test.npz", x=splits.test.x, y=splits.test.y)
+        build = compiler.compile(path, Path(folder) / "build", name="net", target="cortex-m4",
+                                 calibration=Path(folder) / "calibration.npz")  # fmt: skip
         checked = verify(build, data.load(Path(folder) / "test.npz", build.model.inputs))
         board, report = bench.bench_board(BOARD, build.program, build.source), build.report
     if not checked.passed:
