@@ -106,7 +106,7 @@ def chart(found: dict[tuple[str, str], claims.Seen], path: Path, networks: dict[
         return False
     matplotlib.use("svg")
     matplotlib.rcParams |= {"svg.hashsalt": "hmdc", "svg.fonttype": "none"}  # the same figures give the same file
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(len(points), 2, figsize=(9, 3.2 * len(points)), squeeze=False, layout="constrained")
     for (n, of), pair in zip(points.items(), axes):
@@ -115,6 +115,10 @@ def chart(found: dict[tuple[str, str], claims.Seen], path: Path, networks: dict[
                 ax.errorbar(getattr(s, key), 100 * s.int8, 100 * s.error, fmt="o", markersize=4, capsize=2)
                 ax.annotate(m, (getattr(s, key), 100 * s.int8), (4, 3), textcoords="offset points", fontsize=7)
             ax.set_xscale("log")
+            ax.margins(x=0.2)
+            ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            ax.xaxis.set_major_formatter("{x:,.0f}")
+            ax.xaxis.set_minor_formatter(ticker.NullFormatter())
             ax.set(title=networks[n].title, xlabel=words, ylabel="int8 accuracy, %")
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
