@@ -153,6 +153,13 @@ def last_steps(net: Net, make) -> Value:
     return net.ending(y, final, "last")
 
 
+def compiled(proto, inputs, folder, name: str = "net", **options):
+    """The build of a network, calibrated on its own inputs."""
+    onnx.save(proto, folder / "net.onnx")
+    np.savez(folder / "calibration.npz", **inputs)
+    return hmdc.compile(folder / "net.onnx", folder / name, calibration=folder / "calibration.npz", **options)
+
+
 WHOLE = {f"{name}, {precision}": (i, precision, *layers) for i, (name, layers) in enumerate({
     "conv": (conv,), "two convs": (conv, conv), "conv and pool": (conv, pool), "pool and conv": (pool, conv),
 }.items()) for precision in hmdc.compiler.PRECISIONS}  # fmt: skip
@@ -164,10 +171,7 @@ def test_c(name, tmp_path):
     i, precision, *layers = WHOLE[name]
     proto = network(SEED + 10 * i, last_steps, lambda net: of_space(net, *layers))
     inputs = samples(proto, np.random.default_rng(SEED), 12)
-    onnx.save(proto, tmp_path / "net.onnx")
-    np.savez(tmp_path / "calibration.npz", **inputs)
-    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
-                         precision=precision)  # fmt: skip
+    build = compiled(proto, inputs, tmp_path, precision=precision)
     done = verify(build, Data(inputs, None))
     assert done.passed, [str(d) for d in done.differences]
     assert done.figures["rms_error"] < {"int8": 0.05, "int16": 0.01, "float32": 1e-6}[precision]
@@ -216,10 +220,7 @@ def test_causal_convolutions_stream(form, precision, tmp_path, monkeypatch):
     """step by step, C and simulator, gives the bits of the convolutions of the whole sequence."""
     proto = network(SEED, causal, form)
     inputs = samples(proto, np.random.default_rng(SEED), 6)
-    onnx.save(proto, tmp_path / "net.onnx")
-    np.savez(tmp_path / "calibration.npz", **inputs)
-    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
-                         precision=precision)  # fmt: skip
+    build = compiled(proto, inputs, tmp_path, precision=precision)
     assert build.program.entries == ("step", "run")
     done = verify(build, Data(inputs, None))
     assert done.passed, [str(d) for d in done.differences]
@@ -231,8 +232,7 @@ def test_causal_convolutions_stream(form, precision, tmp_path, monkeypatch):
         raise NotStreamable("on purpose")
 
     monkeypatch.setattr("hmdc.lower.frame", whole_sequence)
-    whole = hmdc.compile(tmp_path / "net.onnx", tmp_path / "whole", calibration=tmp_path / "calibration.npz",
-                         precision=precision)  # fmt: skip
+    whole = compiled(proto, inputs, tmp_path, "whole", precision=precision)
     assert not whole.program.streams
     if precision != "float32":
         assert np.array_equal(simulated(build, inputs), simulated(whole, inputs))
@@ -280,11 +280,8 @@ def unfitted(build) -> Program:
 def test_board(make, board, tmp_path):
     proto = network(SEED, make)
     inputs = samples(proto, np.random.default_rng(SEED), 8)
-    onnx.save(proto, tmp_path / "net.onnx")
-    np.savez(tmp_path / "calibration.npz", **inputs)
     target = next(t.name for t in TARGETS.values() if t.board == board)
-    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
-                         target=target)  # fmt: skip
+    build = compiled(proto, inputs, tmp_path, target=target)
     whole, integers = unfitted(build), to_integers(build.program, inputs)
     want = simulate(whole, integers)
     for isa in ISAS.values():
@@ -309,10 +306,7 @@ def normalized(net: Net) -> Value:
 def test_normalizations_stream(precision, tmp_path):
     proto = network(SEED, normalized)
     inputs = samples(proto, np.random.default_rng(SEED), 20)
-    onnx.save(proto, tmp_path / "net.onnx")
-    np.savez(tmp_path / "calibration.npz", **inputs)
-    build = hmdc.compile(tmp_path / "net.onnx", tmp_path / "net", calibration=tmp_path / "calibration.npz",
-                         precision=precision)  # fmt: skip
+    build = compiled(proto, inputs, tmp_path, precision=precision)
     assert build.program.entries == ("step", "run")
     done = verify(build, Data(inputs, None))
     assert done.passed, [str(d) for d in done.differences]

@@ -240,6 +240,33 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
             for v in (*graph.value_info, *graph.input, *graph.output)}  # fmt: skip
 
 
+def _binary(draw, constant, make, x: str, shape: list[int]) -> list[onnx.NodeProto]:
+    """x with itself, with constants that broadcast, or with a number."""
+    axis = draw.int(len(shape)) - draw.pick([0, len(shape)]) if shape else 0
+    part = [n if draw.chance(0.7) else 1 for n in shape][draw.pick([0, 0, 1]) :]
+    other = draw.pick([x, constant(draw.rng.normal(size=part), np.float32), constant(2.0, np.float32)])
+    inputs = [x, other] if draw.chance(0.6) else [other, x]
+    op = draw.pick(BINARY)
+    return make(op, [constant(True, bool)] * (op == "Where") + inputs, **{"axis": axis} if op == "Concat" else {})
+
+
+def _window(draw, constant, make, x: str, shape: list[int]) -> list[onnx.NodeProto]:
+    """A pool or a convolution."""
+    axes = len(shape)
+    op, space = draw.pick(POOLS), max(axes - 2, 1)
+    sizes = [draw.pick([1, 2, 3]) for _ in range(space)]
+    if op.startswith("Global"):
+        return make(op, [x])
+    a = {"kernel_shape": sizes, "strides": [draw.pick([1, 1, 2]) for _ in sizes]}
+    a["pads"] = [draw.pick([0, 0, 1]) for _ in range(2 * space)]
+    if op == "Conv":
+        c = shape[1] if axes > 1 else 1
+        w = constant(draw.rng.normal(size=(draw.pick([1, 2, c]), draw.pick([c, 1]), *sizes)), np.float32)
+        return make(op, [x, w], **a, group=draw.pick([1, 1, c]))
+    more = {"ceil_mode": draw.int(2), "count_include_pad": draw.int(2)} if op == "AveragePool" else {}
+    return make(op, [x], **a, **more)
+
+
 def _extra(draw, graph, x: str, y: str, shape: list[int], opset: int) -> list[onnx.NodeProto]:
     """A node y of x that fits its shape, most of the time."""
     axes, make = len(shape), lambda op, inputs, **a: [helper.make_node(op, inputs, [y], **a)]
@@ -249,7 +276,6 @@ def _extra(draw, graph, x: str, y: str, shape: list[int], opset: int) -> list[on
         make(op, [x, constant(values)], **a) if opset >= since else make(op, [x], **{at: values}, **a)
     )
     some = sorted(draw.rng.choice(axes, draw.int(axes) + 1, replace=False).tolist()) if axes else [0]
-    part = [n if draw.chance(0.7) else 1 for n in shape][draw.pick([0, 0, 1]) :]
     alpha = {"alpha": draw.pick(FLOATS[:8])}
     match draw.int(14):
         case 0:
@@ -275,12 +301,7 @@ def _extra(draw, graph, x: str, y: str, shape: list[int], opset: int) -> list[on
             dims = draw.pick([shape[::-1], [-1], [0, -1], [1, *shape], [*shape, 1], sorted(shape), [2, -1]])
             return make(draw.pick(["Reshape", "Reshape", "Expand", "Tile"]), [x, constant(dims)])
         case 8 | 9:
-            other = draw.pick([x, constant(draw.rng.normal(size=part), np.float32), constant(2.0, np.float32)])
-            inputs = [x, other] if draw.chance(0.6) else [other, x]
-            op = draw.pick(BINARY)
-            return make(
-                op, [constant(True, bool)] * (op == "Where") + inputs, **{"axis": axis} if op == "Concat" else {}
-            )
+            return _binary(draw, constant, make, x, shape)
         case 10:
             op = draw.pick(REDUCE)
             return listed(op, "axes", [a - draw.pick([0, axes]) for a in some], 13 if op == "ReduceSum" else 18,
@@ -290,18 +311,7 @@ def _extra(draw, graph, x: str, y: str, shape: list[int], opset: int) -> list[on
             inputs = [x, constant(pads), constant(draw.pick(FLOATS[:6]), np.float32)]
             return make("Pad", inputs, mode=draw.pick(["constant", "constant", "edge", "reflect", "wrap"]))
         case 12:
-            op, space = draw.pick(POOLS), max(axes - 2, 1)
-            sizes = [draw.pick([1, 2, 3]) for _ in range(space)]
-            if op.startswith("Global"):
-                return make(op, [x])
-            a = {"kernel_shape": sizes, "strides": [draw.pick([1, 1, 2]) for _ in sizes]}
-            a["pads"] = [draw.pick([0, 0, 1]) for _ in range(2 * space)]
-            if op == "Conv":
-                c = shape[1] if axes > 1 else 1
-                w = constant(draw.rng.normal(size=(draw.pick([1, 2, c]), draw.pick([c, 1]), *sizes)), np.float32)
-                return make(op, [x, w], **a, group=draw.pick([1, 1, c]))
-            more = {"ceil_mode": draw.int(2), "count_include_pad": draw.int(2)} if op == "AveragePool" else {}
-            return make(op, [x], **a, **more)
+            return _window(draw, constant, make, x, shape)
         case _:
             c = shape[1] if axes > 1 else 1
             many = [constant(np.abs(draw.rng.normal(size=c)) + 0.1, np.float32) for _ in range(4)]
