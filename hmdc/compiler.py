@@ -199,7 +199,12 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
             f"--precision {precision} needs typical inputs: --calibration DATA.npz; "
             f"{data.how_to(first)}, shape (samples, {shape})"
         )
-    return data.load(Path(path), model.inputs, set(roles(model).states), model.integers).inputs
+    return read_samples(model, path).inputs
+
+
+def read_samples(model: Model, path: str | Path) -> data.Data:
+    """A data file for a network; states may be missing.  Raises HmdcError as data.load does."""
+    return data.load(Path(path), model.inputs, set(roles(model).states), model.integers)
 
 
 def _generate(model: Model, assignments, maps, program: Program, name: str, target: str,

@@ -17,7 +17,6 @@ from .model import Model
 from .moments import second_moments
 from .reference import evaluate
 from .simulate import simulate
-from .streaming import roles
 from .verify import compare, real_outputs
 
 CALIBRATION = 256  # samples
@@ -70,10 +69,9 @@ def compress(
 
 
 def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
-    load = lambda p: data.load(p, network.inputs, set(roles(network).states), network.integers)
-    train = load(path)
+    train = compiler.read_samples(network, path)
     if validate is not None:
-        return train, load(validate)
+        return train, compiler.read_samples(network, validate)
     order = np.random.default_rng(seed).permutation(train.samples)
     n = train.samples // VALIDATION
     return train.pick(np.sort(order[n:])), train.pick(np.sort(order[:n]))
