@@ -38,12 +38,14 @@ def compress(
     recipes: Sequence[str],
     validate: str | Path | None = None,
     on_epoch: Callable | None = None,
+    stages: int = 1,
     **options,
 ) -> Compressed:
     """Write OUT, an ONNX file with the factors in its metadata.
 
     samples, validate: data files, with labels y or without.  options: of hmdc.torch.distill.Options.  on_epoch: called
-    with every Epoch.  A checkpoint beside OUT lets an interrupted training go on.
+    with every Epoch.  stages: trainings that share the epochs; each reaches the same part of the ratio, and the next
+    decomposes what it trained.  A checkpoint beside OUT lets an interrupted training go on.
     """
     from .torch.distill import Options
 
@@ -57,14 +59,17 @@ def compress(
     if all(a.structure == "dense" for a in assignments.values()):
         raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
     network, assignments = recipe.reorder(network, assignments, {})
-    few = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
-    moments = second_moments(network, few, recipe.needs_moments(assignments, True))
-    maps = recipe.decompose(assignments, moments)
-    key = _key(network, recipes, train, valid)
-    found = _train(network, assignments, maps, train, valid, chosen, out.parent / f"{out.stem}.training", key, on_epoch)
+    folder, key = out.parent / f"{out.stem}.training", _key(network, recipes, train, valid)
+    found, before, few = network, 0, {k: a[:CALIBRATION] for k, a in train.inputs.items()}
+    for stage in range(1, stages + 1):
+        o = replace(chosen, epochs=chosen.epochs * stage // stages - before, integer=chosen.integer * (stage == stages))
+        aim = assignments if stage == stages else recipe.relaxed(assignments, stage / stages)
+        shown = lambda e, before=before: on_epoch and on_epoch(replace(e, number=before + e.number))
+        found = _train(network, found, recipe.on(found, aim), train, valid, o, folder / str(stage), key, shown)
+        before += o.epochs
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
-    shutil.rmtree(out.parent / f"{out.stem}.training", ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     return Compressed(found, _table(network, out, few, valid))
 
 
@@ -86,8 +91,8 @@ def _key(network: Model, recipes: Sequence[str], *sets: Data) -> str:
     return digest.hexdigest()
 
 
-def _train(network, assignments, maps, train, valid, options, folder, key, on_epoch) -> Model:
-    """The network trained, with its factors."""
+def _train(original, start, assignments, train, valid, options, folder, key, on_epoch) -> Model:
+    """The network trained to do what the original does, with its factors.  start: what has the matrices."""
     import torch
 
     from .torch.distill import Samples, Training
@@ -95,18 +100,18 @@ def _train(network, assignments, maps, train, valid, options, folder, key, on_ep
     from .torch.network import Network
 
     def samples(d: Data) -> Samples:
-        as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in network.integers else torch.float32)
+        as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in original.integers else torch.float32)
         labels = None if d.labels is None else torch.tensor(d.labels.reshape(len(d.labels)))
         return Samples({v: as_is(v, a) for v, a in d.inputs.items()}, labels)
 
     torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
-    student = Network(network, assignments, maps)
-    calibration = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
-    training = Training(Network(network), student, samples(train), samples(valid), options,
-                        Integers(assignments, calibration), folder, key)  # fmt: skip
+    few = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
+    moments = second_moments(start, few, recipe.needs_moments(assignments, True))
+    student = Network(start, assignments, recipe.decompose(assignments, moments))
+    training = Training(Network(original), student, samples(train), samples(valid), options,
+                        Integers(assignments, few), folder, key)  # fmt: skip
     for epoch in training.run():
-        if on_epoch:
-            on_epoch(epoch)
+        on_epoch(epoch)
     return replace(student.trained(), factors=student.factors())
 
 

@@ -286,6 +286,23 @@ def sized(a: Assignment, shape: tuple[int, int]) -> dict:
     return options
 
 
+def on(model: Model, assignments: dict[str, Assignment]) -> dict[str, Assignment]:
+    """The same for a network with other weights."""
+    nodes = {n.name: n for n in model.nodes}
+    return {name: replace(a, node=nodes[a.node.name]) for name, a in assignments.items()}
+
+
+def relaxed(assignments: dict[str, Assignment], share: float) -> dict[str, Assignment]:
+    """Matrices as many times smaller as they become, to the power of share.  share: 0 to 1."""
+    out = dict(assignments)
+    for name, a in assignments.items():
+        if a.structure != "dense":
+            m = _decompose(a, None)
+            shared = {k: v for k, v in a.options.items() if k in SHARED}
+            out[name] = replace(a, options=shared | {"ratio": (m.shape[0] * m.shape[1] / m.parameters()) ** share})
+    return out
+
+
 def describe(a: Assignment, m: LinearMap) -> str:
     """What was chosen for a matrix, per gate: factor shapes, padding, rich rows."""
     if a.structure == "dense":

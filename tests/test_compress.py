@@ -4,6 +4,7 @@ Another seed: HMDC_SEED=2 pytest tests/test_compress.py
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from hmdc.compress import compress
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
 from hmdc.reference import evaluate
-from hmdc.torch.network import Network
+from hmdc.torch.distill import Loss, Options
+from hmdc.torch.network import Network, hidden
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -149,6 +151,42 @@ def test_gradual_pruning(structure, tmp_path):
             compress(EXERCISES, files[1], samples, recipes, on_epoch=stop, **tiny)
     compress(EXERCISES, files[1], samples, recipes, **tiny)
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_stages(tmp_path):
+    """Each stage decomposes what the one before has trained; interrupted in any, the same bytes come out."""
+    samples, files = data(tmp_path), [tmp_path / name / "small.onnx" for name in ("whole", "parts", "once")]
+    tiny, recipes, seen = TINY | {"epochs": 7}, ["lstm=lowrank(rank=4)", "fc=kronecker(left=(7, 4))"], []
+
+    def stop(epoch):
+        if epoch.number in (1, 2, 6):
+            raise KeyboardInterrupt
+
+    done = compress(EXERCISES, files[0], samples, recipes, on_epoch=seen.append, stages=3, **tiny)
+    assert [e.number for e in seen] == list(range(1, 8)) and sum(e.integer for e in seen) == 2
+    assert done.model.factors["lstm.wu.i.lowrank.0"].shape[1] == 4
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            compress(EXERCISES, files[1], samples, recipes, on_epoch=stop, stages=3, **tiny)
+    compress(EXERCISES, files[1], samples, recipes, stages=3, **tiny)
+    compress(EXERCISES, files[2], samples, recipes, **tiny)
+    whole, parts, once = (f.read_bytes() for f in files)
+    assert whole == parts != once
+
+
+def test_hidden_states():
+    """Those of all steps are compared, also where the network reads the last one alone."""
+    model = frontends.load(EXERCISES)
+    reshape1, lstm, *_, last, fc = model.nodes
+    last = replace(last, inputs=lstm.outputs[1:2])
+    lstm = replace(lstm, outputs=("", *lstm.outputs[1:]))
+    model.nodes[:] = [reshape1, lstm, last, fc]
+    x = {v: torch.tensor(a, dtype=torch.float32) for v, a in inputs(model).items()}
+    values = Network(model)(x)
+    first = {v: a.clone() for v, a in values.items()}
+    first[hidden(lstm)][:, 0] += 1
+    distance = lambda weight: Loss(model, values, Options(hidden=weight))(first, values, None).item()
+    assert distance(0.0) == 0 < distance(0.5)
 
 
 def test_frozen(tmp_path):

@@ -24,6 +24,8 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
 @click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True, help="At most.")
 @click.option("--integer-epochs", "integer", type=click.IntRange(min=0), default=5, show_default=True,
               help="The last of them, on the integers of the compiled network.")  # fmt: skip
+@click.option("--stages", type=click.IntRange(1, 10), default=1, show_default=True,
+              help="Steps in which matrices become smaller; they share the epochs.")  # fmt: skip
 @click.option("--patience", type=click.IntRange(min=1), default=40, show_default=True,
               help="Stop after so many epochs that were no better.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples of one update.")

@@ -19,7 +19,7 @@ from ..errors import HmdcError
 from ..model import Model
 from .integers import Integers
 from .matrix import sparsify
-from .network import Network
+from .network import Network, hidden
 
 TEMPERATURE = 2.0
 CLIP = 1.0  # norm of the gradient
@@ -98,14 +98,14 @@ class Loss:
     def __init__(self, model: Model, values: Values, options: Options):
         self.options = options
         self.outputs = [logits(model, v) for v in model.outputs]
-        self.hidden = [n.outputs[0] for n in model.nodes if n.op in CELLS and n.outputs[0]]
+        self.hidden = [hidden(n) for n in model.nodes if n.op in CELLS]
         self.spread = {v: values[v].var().clamp(min=1e-8) for v in (*self.outputs, *self.hidden)}
 
     def __call__(self, values: Values, original: Values, labels: Tensor | None) -> Tensor:
         total = sum(self._apart(v, values, original) for v in self.outputs)
         if self.hidden and self.options.hidden:
-            hidden = sum(self._apart(v, values, original) for v in self.hidden) / len(self.hidden)
-            total = total + self.options.hidden * hidden
+            states = sum(self._apart(v, values, original) for v in self.hidden) / len(self.hidden)
+            total = total + self.options.hidden * states
         for v in self.outputs:
             if values[v].shape[-1] > 1:
                 softened = [F.log_softmax(a[v] / TEMPERATURE, -1).flatten(0, -2) for a in (values, original)]

@@ -29,10 +29,7 @@ class Integers:
 
     def __call__(self, network: Network, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         model = network.trained()
-        nodes = {n.name: n for n in model.nodes}
-        assignments = {k: recipe.Assignment(k, nodes[a.node.name], a.structure, a.options, a.gates)
-                       for k, a in self.assignments.items()}  # fmt: skip
-        maps = recipe.decompose(assignments, {}, network.factors())
+        maps = recipe.decompose(recipe.on(model, self.assignments), {}, network.factors())
         if self.choices is None:
             lowered = lambda joint: lower(model, maps, self.precision, joint=joint)
             self.choices, _ = compiler.calibrate(lowered, joinable(model, maps), self.calibration)

@@ -69,7 +69,7 @@ class Network(nn.Module):
         return out
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """inputs: name -> [samples, *shape]; states that are missing are zeros.  Returns every value."""
+        """inputs: name -> [samples, *shape]; states that are missing are zeros.  Returns all values and hidden(node)."""
         samples, weights = len(next(iter(inputs.values()))), self.weights()
         values = {v: inputs[v] if v in inputs else torch.zeros(samples, *s) for v, s in self.model.inputs.items()}
         for node in self.model.nodes:
@@ -77,6 +77,8 @@ class Network(nn.Module):
             found = (_recurrent if node.op in CELLS else LAYERS[node.op])(node, weights[node.name], *xs)
             found = found if isinstance(found, tuple) else (found,)
             values |= {v: y for v, y in zip(node.outputs, found) if v}
+            if node.op in CELLS:
+                values[hidden(node)] = found[0]
         return values
 
     def factors(self) -> dict[str, np.ndarray]:
@@ -103,6 +105,11 @@ class Network(nn.Module):
 def _key(*parts: str) -> str:
     """torch takes no dots in names."""
     return "/".join(p for p in parts if p).replace(".", "/")
+
+
+def hidden(node: Node) -> str:
+    """The name of all hidden states of a layer, which the model need not use."""
+    return node.outputs[0] or f"{node.name}:hidden"
 
 
 def _recurrent(node: Node, w, x, *initial):
