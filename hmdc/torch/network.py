@@ -69,7 +69,7 @@ class Network(nn.Module):
         return out
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """inputs: name -> [samples, *shape]; states that are missing are zeros.  Returns all values and hidden(node)."""
+        """inputs: name -> [samples, *shape]; missing states are zeros.  Returns all values, and hidden(node)."""
         samples, weights = len(next(iter(inputs.values()))), self.weights()
         values = {v: inputs[v] if v in inputs else torch.zeros(samples, *s) for v, s in self.model.inputs.items()}
         for node in self.model.nodes:
