@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from ..linear import STRUCTURES, LinearMap
 from ..linear.kronecker import Kronecker
 from ..linear.modes import Modes
+from .product import product
 
 FIXED = ("block_pruned.block",)  # what is stored but not trained
 SPARSE = ("pruned.w", "block_pruned.w", "doped.sparse")
@@ -82,6 +83,21 @@ class Matrix(nn.Module):
         if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():  # a file has the matrix, not how to compute it
             return torch.from_numpy(w.detach().cpu().numpy())
         return w
+
+    def times(self, x: Tensor, start: int = 0) -> Tensor:
+        """x [samples, k], what stands in columns start.. -> its product [samples, m], as if all other columns were 0.
+
+        A structure of modes multiplies its factors with x one after the other, which a matrix too large to be built
+        needs; the others build theirs.
+        """
+        own, stop = STRUCTURES[self.structure], start + x.shape[1]
+        if not isinstance(own, Modes):
+            return x @ self()[:, start:stop].T
+        named = {k.removeprefix(f"{own.prefix}."): t for k, t in self.named().items()}
+        rich = named.pop("rich", None)
+        upper = [] if rich is None else [x @ rich[:, start:stop].T]
+        lower = sum(product(cores, x, start) for cores in own.terms(named))
+        return torch.cat([*upper, lower], 1)[:, : self.shape[0]]
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The factors as numpy arrays, as Structure.from_factors takes them."""
