@@ -39,9 +39,7 @@ def test_equals_the_matrix(structure, rich, start, stop):
     found, wanted = m.times(x, start), x @ m()[:, start:stop].T
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
     weights = torch.randn(found.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(SEED))
-    ours, theirs = (
-        torch.autograd.grad((y * weights).sum(), m.parameters()) for y in (found, wanted)
-    )
+    ours, theirs = (torch.autograd.grad((y * weights).sum(), m.parameters()) for y in (found, wanted))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 

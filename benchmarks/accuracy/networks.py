@@ -17,7 +17,8 @@ from hmdc.reference import shapes
 from .data import SETS, Splits
 
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
-DISTILLED = {"batch": 64}  # the rest as hmdc compress has it
+DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
+FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
 FAST = {"alpha": -3.0, "beta": 3.0}  # before the sigmoid, as EdgeML starts: mostly the earlier state
 HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joined matrix for each gate
 
@@ -83,8 +84,8 @@ NETWORKS: dict[str, Network] = {
     "mnist_lstm": Network("MNIST-LSTM", SETS["mnist"], 40, one_layer("lstm")),
     "keywords_lstm": Network("KWS-LSTM", SETS["keywords_lstm"], 118, one_layer("lstm")),
     "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES)),
-    "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm)),
-    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm)),
+    "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS),
+    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **FEW_EPOCHS),
     "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST)),
     "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST)),
     "spoken_gru": Network("Spoken digits GRU", SETS["spoken"], 48, one_layer("gru", **HALVES)),

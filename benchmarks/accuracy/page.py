@@ -69,7 +69,8 @@ def _options(found: dict[tuple[str, str], claims.Seen], dense: bool) -> str:
     """Of the rows that are there."""
     rows = [r["options"] for (_, m), s in found.items() if (m == "dense") == dense and not s.impossible for r in s.rows]
     unused = ("seed", *(("integer", "labels", "hidden", "freeze") if dense else ()))
-    words = [", ".join(f"{k} {v:g}" for k, v in options.items() if k not in unused) for options in rows]
+    words = [", ".join(f"{k} {'tried' if v is None else f'{v:g}'}" for k, v in options.items() if k not in unused)
+             for options in rows]  # fmt: skip
     return "; or ".join(dict.fromkeys(words)) or "none yet"
 
 

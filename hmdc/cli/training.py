@@ -29,8 +29,8 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
 @click.option("--patience", type=click.IntRange(min=1), default=40, show_default=True,
               help="Stop after so many epochs that were no better.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Samples of one update.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=0.01, show_default=True,
-              help="Of learning.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=None,
+              help="Of learning; default: the best of some, after a short trial.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same file.")
 @click.option("--freeze", is_flag=True, help="Train the factors alone.")
 @json_option

@@ -7,8 +7,10 @@ of the compiler's own integers, with the gradients of the float network (straigh
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import cos, inf, pi
+from itertools import chain, islice
+from math import cos, inf, isfinite, pi
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -25,6 +27,8 @@ TEMPERATURE = 2.0
 CLIP = 1.0  # norm of the gradient
 WARM_UP = 0.05  # of all steps
 NO_LABEL = -100  # what cross_entropy passes over
+RATES = (2e-2, 1e-2, 4e-3)  # which of them is best differs from structure to structure
+TRIAL = 0.07  # of all steps, with each rate: some of them at its highest
 PRUNING = 0.6  # of all epochs: entries go one after the other, and the best epoch is one after that
 
 Values = dict[str, Tensor]
@@ -37,13 +41,14 @@ class Options:
     labels: weight of the cross entropy where labels are there; hidden: of the hidden states.
     mix: how many of the samples are mixed with another one (Zhang et al., arXiv 1710.09412): the original tells what
     comes out, so that few recordings teach more.
+    rate: of Adam at its highest; without one that of RATES whose loss is least after a trial.
     """
 
     epochs: int = 100
     integer: int = 5
     patience: int = 30
     batch: int = 32
-    rate: float = 1e-2
+    rate: float | None = None
     seed: int = 0
     labels: float = 0.5
     hidden: float = 0.5
@@ -133,12 +138,27 @@ class Training:
         self.original, self.wanted = original, _evaluate(original, valid)
         self.loss = Loss(original.model, self.wanted, options)
         self.epoch, self.score, self.stale, self.best = 0, -inf, 0, _copy(network)
-        trained = [p for k, p in network.named_parameters() if not options.freeze or k.startswith("matrices")]
+        self.trained = [p for k, p in network.named_parameters() if not options.freeze or k.startswith("matrices")]
         self.steps = -(-len(train) // options.batch)
-        self.optimizer = torch.optim.Adam(trained, options.rate)
-        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.pruned = self._pruned()
+        self._start(options.rate or RATES[0])
         self._resume()
+
+    def _start(self, rate: float) -> None:
+        self.optimizer = torch.optim.Adam(self.trained, rate)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+
+    def _try_rates(self) -> None:
+        """Start with the best of RATES."""
+        first, count, found = _copy(self.network), max(4, round(TRIAL * self.steps * self.options.epochs)), {}
+        for rate in RATES:
+            self._start(rate)
+            epochs = (self._pass(epoch, False) for epoch in range(-(-count // self.steps)))
+            losses = [loss for loss, _ in islice(chain.from_iterable(epochs), count)]
+            late = fmean(losses[count // 2 :])
+            found[rate] = late if isfinite(late) else inf
+            self.network.load_state_dict(first)
+        self._start(min(found, key=found.get))
 
     def _pruned(self) -> int:
         """The first epoch with no more entries than the recipes say.  Pruned matrices start as they were before."""
@@ -154,6 +174,8 @@ class Training:
 
     def run(self) -> Iterator[Epoch]:
         """Train to the end; afterwards the network is the best one that was seen."""
+        if self.epoch == 0 and self.options.rate is None:
+            self._try_rates()
         while self.epoch < self.options.epochs and self.stale < self.options.patience:
             yield self._one_epoch()
             self._save()
@@ -167,20 +189,23 @@ class Training:
             self.score = -inf
         if self.epoch <= self.pruned:
             sparsify(self.network, self.epoch / self.pruned)
-        chance = torch.Generator().manual_seed(o.seed * 100_003 + self.epoch)
-        total = 0.0
-        for index in torch.randperm(len(self.train), generator=chance).split(o.batch):
+        total = sum(loss * size for loss, size in self._pass(self.epoch, integer))
+        return self._judge(total / len(self.train), integer)
+
+    def _pass(self, epoch: int, integer: bool) -> Iterator[tuple[float, int]]:
+        """One pass over the samples: loss and size of each batch."""
+        chance = torch.Generator().manual_seed(self.options.seed * 100_003 + epoch)
+        for index in torch.randperm(len(self.train), generator=chance).split(self.options.batch):
             part = self._mixed(self.train.pick(index), chance)
             with torch.no_grad():
                 original = self.original(part.inputs)
             loss = self.loss(self._values(part.inputs, integer), original, part.labels)
             self.optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], CLIP)
+            torch.nn.utils.clip_grad_norm_(self.trained, CLIP)
             self.optimizer.step()
             self.rates.step()
-            total += loss.item() * len(index)
-        return self._judge(total / len(self.train), integer)
+            yield loss.item(), len(index)
 
     def _mixed(self, part: Samples, chance: torch.Generator) -> Samples:
         """Some of the samples mixed with others of the batch; those have no label."""
