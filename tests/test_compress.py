@@ -23,7 +23,8 @@ from hmdc.compress import compress
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
 from hmdc.reference import evaluate
-from hmdc.torch.distill import Loss, Options
+from hmdc.torch import distill
+from hmdc.torch.distill import Loss, Options, Samples, Training
 from hmdc.torch.network import Network, hidden
 
 SEED = int(os.environ.get("HMDC_SEED", "1"))
@@ -172,6 +173,23 @@ def test_stages(tmp_path):
     compress(EXERCISES, files[2], samples, recipes, **tiny)
     whole, parts, once = (f.read_bytes() for f in files)
     assert whole == parts != once
+
+
+def test_rates_are_tried(tmp_path, monkeypatch):
+    """The one that diverges is not taken, and the trial leaves no trace."""
+    samples, firsts = data(tmp_path), {}
+    model = frontends.load(EXERCISES)
+    assignments = recipe.assign(model, recipe.read(RECIPES["lowrank"]), {})
+    with np.load(samples) as a:
+        x = {"x": torch.tensor(a["x"].reshape(-1, *model.inputs["x"]), dtype=torch.float32)}
+    parts = [Samples({"x": v}, None) for v in x["x"].split(len(x["x"]) // 2)[:2]]
+    monkeypatch.setattr(distill, "RATES", (100.0, 5e-3))
+    for rate in (None, 5e-3):
+        student = Network(model, assignments, recipe.decompose(assignments, {}))
+        training = Training(Network(model), student, *parts, Options(epochs=4, batch=16, rate=rate, seed=SEED))
+        firsts[rate] = next(training.run())
+        assert training.optimizer.param_groups[0]["initial_lr"] == 5e-3
+    assert firsts[None] == firsts[5e-3]
 
 
 def test_hidden_states():
