@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.accuracy import __main__, claims, networks, page, rows
+from benchmarks.accuracy.data import moving
 from benchmarks.accuracy.data.sets import Splits, shared_out
 from benchmarks.accuracy.networks import Network, one_layer
 from benchmarks.accuracy.train import Trainer
@@ -64,11 +65,54 @@ def test_rows(tiny):
     assert {p.name: p.stat().st_mtime_ns for p in (tiny / "cache/accuracy").iterdir()} == trained
     done = CliRunner().invoke(__main__.main, ["--page"], catch_exceptions=False)
     text = (tiny / "accuracy.md").read_text()
-    assert done.exit_code == 0 and f"3 of {len(rows.METHODS)} rows are measured" in text
+    assert done.exit_code == 0 and f"3 of {len(rows.methods(TINY['tiny']))} rows are measured" in text
     assert "| Kronecker above pruned of equal size | not measured yet |" in text
     assert re.search(r"\| Kronecker above small dense of equal size \| \S*held\S* \([+-]\d+\.\d\) \|", text)
     missing = text.partition("Not measured yet:")[2]
     assert "* Tiny: `lowrank`, `pruned`" in missing and "`kronecker`" not in missing
+
+
+@pytest.fixture
+def video(tiny, monkeypatch) -> Network:
+    """A network that sees videos of 24 x 24 pixels, with a structured method for them."""
+    for name, value in {"HEIGHT": 24, "WIDTH": 24, "SHAPE": (6, 24 * 24 * 3), "ZOOM": 1, "SPEED": 1}.items():
+        monkeypatch.setattr(moving, name, value)
+    kind = "hierarchical_tucker"
+    recipe = f"{kind}(m=(4, 4, 2), n=(25, 4, 18), rank=4, stacked=True)"
+    monkeypatch.setitem(rows.METHODS, kind, rows.Method("Tucker", recipe, streamed=True))
+    options = {"epochs": 3, "batch": 16, "rate": 2e-2}
+    network = Network("Video", bars, 8, one_layer("lstm"), options, options, streamed=True)
+    monkeypatch.setitem(TINY, "video", network)
+    return network
+
+
+def bars() -> Splits:
+    """Images of 12 x 12 with horizontal bars, or vertical ones, or none."""
+    y = np.arange(400) % len(CLASSES)
+    bars = np.tile(np.arange(12) // 2 % 2, (12, 1))
+    return shared_out(np.stack([bars.T, bars, np.zeros((12, 12))])[y], y, CLASSES)
+
+
+def test_video(tiny, video):
+    """From random factors, streamed; the dense network is not compiled."""
+    found = {m: __main__.one("video", m, SEED) for m in ("dense", "hierarchical_tucker")}
+    print(f"seed {SEED}:", found)
+    dense, tucker = found.values()
+    assert dense["float_accuracy"] > 0.6 and dense["int8_accuracy"] is None and dense["instructions"] is None
+    assert (dense["layer_parameters"], dense["parameters"]) == (32 * (1728 + 8), 32 * (1728 + 8) + 24)
+    assert dense["layer_bytes"] == 32 * (1728 + 8) + 3 * 4 * 32 < dense["bytes"]
+    assert tucker["float_accuracy"] > 0.6 and abs(tucker["int8_accuracy"] - tucker["float_accuracy"]) < 0.05
+    assert tucker["items"] == dense["items"] == 80 and tucker["bit_exact"] and 1000 < tucker["instructions"] < 1e7
+    (kept,) = (tiny / "cache/accuracy").glob("video.hier*.pt")
+    before = kept.stat().st_mtime_ns
+    assert __main__.one("video", "hierarchical_tucker", SEED) == tucker and kept.stat().st_mtime_ns == before
+    with pytest.raises(rows.HmdcError, match="is trained as dense, hierarchical_tucker, tensor_train_joined"):
+        __main__.one("video", "kronecker", SEED)
+    text = page.markdown(claims.table(list(found.values())), TINY, False)
+    assert "* Video, all from random weights with labels alone and few epochs: dense epochs 3, batch 16" in text
+    assert re.search(r"\| Hierarchical Tucker above dense \(of floats\) \|  \| .*held.* \([+-]\d+\.\d\) \|", text)
+    assert "| Kronecker within 1.5 points of dense | not measured yet |  |" in text
+    assert text.count("does not fit") == 2 and "* Video: `tensor_train_joined`, `tensor_ring`, `block_term`" in text
 
 
 def test_sizes(tiny):

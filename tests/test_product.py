@@ -51,6 +51,15 @@ def test_other_structures():
     torch.testing.assert_close(m.times(x[:, 5:9], 5), x[:, 5:9] @ m()[:, 5:9].T)
 
 
+@pytest.mark.parametrize("structure", OPTIONS)
+def test_random_factors(structure):
+    """As large as they should be, on average over many matrices."""
+    rng, options = np.random.default_rng(SEED), MODES | OPTIONS[structure]
+    print(f"seed {SEED}")
+    squares = [Matrix.random(structure, options, SHAPE, 0.3, rng)().square().mean().item() for _ in range(1000)]
+    assert abs(np.mean(squares) / 0.3**2 - 1) < 0.2
+
+
 def test_order():
     """x [samples n], b [n r], c [r m]: from the left for one sample, b c first for many where r is large."""
     labels = ((SAMPLE, ("n", 0)), (("n", 0), ("r", 0)), (("r", 0), ("m", 0)))

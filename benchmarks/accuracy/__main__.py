@@ -12,7 +12,7 @@ import click
 
 from hmdc.errors import HmdcError
 
-from . import page, rows
+from . import page, rows, video
 from .data.fetch import cache
 from .networks import NETWORKS
 from .rows import METHODS
@@ -36,7 +36,7 @@ def main(network: str | None, method: str | None, seed: int, quick: bool, everyt
         raise click.UsageError("give NETWORK and METHOD, --quick, --all or --page")
     wanted = [(network, method, seed)] if method else QUICK if quick else []
     if everything:
-        wanted = [(n, m, s) for s in SEEDS for n in NETWORKS for m in METHODS]
+        wanted = [(n, m, s) for s in SEEDS for n in NETWORKS for m in rows.methods(NETWORKS[n])]
     there = set() if method else {(r["network"], r["method"], r["seed"]) for r in rows.load(RESULTS)}
     for n, m, s in wanted:
         if (n, m, s) not in there:
@@ -44,7 +44,8 @@ def main(network: str | None, method: str | None, seed: int, quick: bool, everyt
                 done = one(n, m, s)
             except HmdcError as e:
                 raise SystemExit(f"{n} {m} seed {s}: {e}") from None
-            print("{network} {method} seed {seed}:".format(**done), done.get("impossible") or done["int8_accuracy"])
+            result = done.get("impossible") or done["int8_accuracy"] or done["float_accuracy"]
+            print("{network} {method} seed {seed}:".format(**done), result)
             page.write(rows.load(RESULTS), HERE, NETWORKS)
     page.write(rows.load(RESULTS), HERE, NETWORKS)
 
@@ -52,8 +53,12 @@ def main(network: str | None, method: str | None, seed: int, quick: bool, everyt
 def one(name: str, method: str, seed: int) -> dict:
     network = NETWORKS[name]
     shown = lambda e: print(f"{name} {method}: {e}", flush=True)
-    trainer = Trainer(network, network.splits(), seed, cache() / "accuracy", name, shown)
-    found = rows.row(trainer, method)
+    if method not in rows.methods(network):
+        raise HmdcError(f"this network is trained as {', '.join(rows.methods(network))}")
+    if network.streamed:
+        found = video.row(name, network, method, seed, cache() / "accuracy", shown)
+    else:
+        found = rows.row(Trainer(network, network.splits(), seed, cache() / "accuracy", name, shown), method)
     rows.save(found, RESULTS)
     return found
 

@@ -12,18 +12,24 @@ NOT_MEASURED, IMPOSSIBLE = "not measured yet", "no such size"
 class Seen:
     """One network trained in one way, over all seeds.
 
-    real, int8: mean accuracy of floats and of the C.  spread: standard deviation of int8, None for one seed.  error:
-    half of the 95 % confidence interval of int8 that the number of test items leaves.  impossible: why there is none.
+    real, int8: mean accuracy of floats and of the C; int8 and instructions are None where it fits no board.  spread:
+    standard deviation over the seeds, None for one.  error: half of the 95 % confidence interval that the number of
+    test items leaves.  Both are of `accuracy`.  impossible: why there is none.
     """
 
     rows: list[dict]
     impossible: str = ""
     real: float = 0.0
-    int8: float = 0.0
+    int8: float | None = 0.0
     spread: float | None = None
     error: float = 0.0
     bytes: float = 0.0
-    instructions: float = 0.0
+    instructions: float | None = 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Of the C, or of floats where there is none."""
+        return self.real if self.int8 is None else self.int8
 
 
 def seen(rows: Sequence[dict]) -> Seen:
@@ -32,10 +38,13 @@ def seen(rows: Sequence[dict]) -> Seen:
     if not good:
         return Seen(list(rows), rows[0]["impossible"])
     of = lambda key: [r[key] for r in good]
-    int8, p = of("int8_accuracy"), mean(of("int8_accuracy"))
+    fits = None not in of("int8_accuracy")
+    accuracies, average = of("int8_accuracy" if fits else "float_accuracy"), lambda key: mean(of(key)) if fits else None
+    p = mean(accuracies)
     error = 1.96 * (p * (1 - p) / good[0]["items"]) ** 0.5
-    return Seen(good, "", mean(of("float_accuracy")), p, stdev(int8) if len(good) > 1 else None, error,
-                mean(of("bytes")), mean(of("instructions")))  # fmt: skip
+    return Seen(good, "", mean(of("float_accuracy")), average("int8_accuracy"),
+                stdev(accuracies) if len(good) > 1 else None, error, mean(of("bytes")),
+                average("instructions"))  # fmt: skip
 
 
 def table(rows: Sequence[dict]) -> dict[tuple[str, str], Seen]:
@@ -60,7 +69,7 @@ class Claim:
             if any(r is not None and r.impossible for r in rows):
                 return IMPOSSIBLE
         else:
-            rows = [r for (name, _), r in found.items() if name == network and not r.impossible]
+            rows = [r for (name, _), r in found.items() if name == network and not r.impossible and r.int8 is not None]
         if not rows or None in rows:
             return NOT_MEASURED
         held, figure = self.judge(*rows)
@@ -72,7 +81,7 @@ def _points(difference: float) -> str:
 
 
 def _above(a: Seen, b: Seen) -> tuple[bool, str]:
-    return a.int8 > b.int8, _points(a.int8 - b.int8)
+    return a.accuracy > b.accuracy, _points(a.accuracy - b.accuracy)
 
 
 def _near_dense(a: Seen, dense: Seen) -> tuple[bool, str]:
@@ -99,5 +108,9 @@ CLAIMS = [
     *(Claim(f"Kronecker above {words} of equal size", ("kronecker", method), _above)
       for method, words in (("small", "small dense"), ("pruned", "pruned"), ("lowrank", "low-rank"))),
     *(Claim(f"Hybrid Kronecker {n}x above Kronecker", (f"hybrid_{n}x", "kronecker"), _above) for n in (10, 20)),
+    Claim("Hierarchical Tucker above dense (of floats)", ("hierarchical_tucker", "dense"), _above),
+    *(Claim(f"Hierarchical Tucker above {words} of no smaller size", ("hierarchical_tucker", method), _above)
+      for method, words in (("tensor_train_joined", "tensor train"), ("tensor_ring", "tensor ring"),
+                            ("block_term", "block term"))),
     Claim("int8 within 0.5 points of float", (), _integers),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from .data import SETS, Splits
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
 DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
 FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
+VIDEO = {"epochs": 3, "batch": 32, "rate": 1e-2}  # minutes on one thread
 FAST = {"alpha": -3.0, "beta": 3.0}  # before the sigmoid, as EdgeML starts: mostly the earlier state
 HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joined matrix for each gate
 
@@ -27,7 +28,8 @@ HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joi
 class Network:
     """hidden: units of each recurrent layer.  build: (steps, channels, hidden, classes, seed) -> model.
 
-    labels, distilled: of hmdc.torch.distill.Options, for the dense network and for all that are made of it.
+    labels, distilled: of hmdc.torch.distill.Options, for the dense network and for all that are made of it.  streamed:
+    its data are made as they are needed, and nothing is made of the dense network; see video.py.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Network:
     build: Callable[[int, int, int, int, int], Model]
     labels: dict = field(default_factory=LABELS.copy)
     distilled: dict = field(default_factory=DISTILLED.copy)
+    streamed: bool = False
 
     def model(self, data: Splits, seed: int, hidden: int | None = None) -> Model:
         _, steps, channels = data.train.x.shape
@@ -89,4 +92,6 @@ NETWORKS: dict[str, Network] = {
     "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST)),
     "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST)),
     "spoken_gru": Network("Spoken digits GRU", SETS["spoken"], 48, one_layer("gru", **HALVES)),
-}
+    "moving_lstm": Network("Moving digits LSTM", SETS["mnist"], 256, one_layer("lstm"),
+                           VIDEO | {"epochs": 1, "rate": 1e-3}, VIDEO, streamed=True),
+}  # fmt: skip

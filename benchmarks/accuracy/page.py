@@ -4,7 +4,7 @@ from pathlib import Path
 
 from . import claims
 from .networks import Network
-from .rows import METHODS
+from .rows import METHODS, methods
 
 HEAD = """# Accuracy
 
@@ -14,18 +14,18 @@ Every accuracy is in percent of the test part, which takes no part in training o
 network is finished. **int8** is the compiled C, run on the PC on every test item; each gave the same bits as the
 simulator. **± 95 %** is what the number of test items leaves open, **spread** the standard deviation over the seeds.
 **Bytes** are weights, biases, scales and indices as compiled, of the recurrent layers and of all layers; **parameters**
-are those of matrices. **Instructions** are executed instructions of one whole inference on Cortex-M4, counted by QEMU;
-they are not cycles.
+are those of matrices. **Instructions** are executed instructions of one whole inference on Cortex-M4, of videos on
+Cortex-M7, counted by QEMU; they are not cycles.
 
 How they are trained: [README.md](README.md), with these options.
 
-* Dense: {labels}.
-* All others: {distilled}.
+{options}
 
 {chart}## What the papers promise
 
 Differences are in points of int8 accuracy, of means over the seeds that are measured: of one seed, training by chance
-is in them. Where they are less than the ± of the rows below, other test items could turn them around.
+is in them. Where they are less than the ± of the rows below, other test items could turn them around. An empty cell is
+of a network that the claim is not about.
 
 {claims}
 
@@ -39,6 +39,7 @@ Not measured yet:
 
 {missing}
 """
+TOO_LARGE = "does not fit"  # any board
 COLUMNS = ("network", "trained as", "recipe", "layer parameters", "times fewer", "layer bytes", "parameters", "bytes",
            "float", "int8", "± 95 %", "spread", "seeds", "instructions")  # fmt: skip
 
@@ -51,18 +52,29 @@ def write(rows: list[dict], folder: Path, networks: dict[str, Network]) -> None:
 
 
 def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network], drawn: bool) -> str:
-    order = [(n, m) for n in networks for m in METHODS]
-    left = {n: [f"`{m}`" for m in METHODS if (n, m) not in found] for n in networks}
-    missing = [f"* {networks[n].title}: {', '.join(names) if len(names) < len(METHODS) else 'all'}"
+    own = {n: methods(network) for n, network in networks.items()}
+    order = [(n, m) for n in networks for m in own[n]]
+    left = {n: [f"`{m}`" for m in own[n] if (n, m) not in found] for n in networks}
+    missing = [f"* {networks[n].title}: {', '.join(names) if len(names) < len(own[n]) else 'all'}"
                for n, names in left.items() if names]  # fmt: skip
-    verdicts = [[c.title, *(c.verdict(n, found) for n in networks)] for c in claims.CLAIMS]
+    verdicts = [[c.title, *(c.verdict(n, found) if {*c.methods} <= {*own[n]} else "" for n in networks)]
+                for c in claims.CLAIMS]  # fmt: skip
     lines = [_cells(networks[n].title, METHODS[m].title, found[n, m]) for n, m in order if (n, m) in found]
     return HEAD.format(
-        labels=_options(found, True), distilled=_options(found, False), measured=len(lines), all=len(order),
+        options="\n".join(_training(found, networks)), measured=len(lines), all=len(order),
         chart="![Accuracy against bytes and instructions](accuracy.svg)\n\n" if drawn else "",
         claims=_table(["claim", *(n.title for n in networks.values())], verdicts),
         table=_table(COLUMNS, lines), missing="\n".join(missing) or "nothing.",
     )  # fmt: skip
+
+
+def _training(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network]) -> list[str]:
+    of = lambda *names: {key: s for key, s in found.items() if key[0] in names}
+    usual = of(*(n for n, network in networks.items() if not network.streamed))
+    lines = [f"* Dense: {_options(usual, True)}.", f"* All others: {_options(usual, False)}."]
+    return lines + [f"* {network.title}, all from random weights with labels alone and few epochs: dense "
+                    f"{_options(of(n), True)}; all others {_options(of(n), False)}."
+                    for n, network in networks.items() if network.streamed]  # fmt: skip
 
 
 def _options(found: dict[tuple[str, str], claims.Seen], dense: bool) -> str:
@@ -78,12 +90,13 @@ def _cells(network: str, method: str, seen: claims.Seen) -> list[str]:
     first = seen.rows[0]
     if seen.impossible:
         return [network, method, "no such size: " + seen.impossible.rpartition(": ")[2], *[""] * (len(COLUMNS) - 3)]
-    percent = lambda v: f"{100 * v:.1f}"
+    percent, fits = lambda v: f"{100 * v:.1f}", seen.int8 is not None
     what = f"`{first['recipe']}`" if first["recipe"] else f"{first['hidden']} units"
     return [network, method, what, f"{first['layer_parameters']:,}", f"{first['layer_ratio']:.1f}",
             f"{first['layer_bytes']:,}", f"{first['parameters']:,}", f"{seen.bytes:,.0f}", percent(seen.real),
-            percent(seen.int8), percent(seen.error), "" if seen.spread is None else percent(seen.spread),
-            str(len(seen.rows)), f"{seen.instructions:,.0f}"]  # fmt: skip
+            percent(seen.int8) if fits else TOO_LARGE, percent(seen.error),
+            "" if seen.spread is None else percent(seen.spread), str(len(seen.rows)),
+            f"{seen.instructions:,.0f}" if fits else TOO_LARGE]  # fmt: skip
 
 
 def _table(head, lines: list[list[str]]) -> str:
@@ -96,7 +109,7 @@ def chart(found: dict[tuple[str, str], claims.Seen], path: Path, networks: dict[
 
     Needs matplotlib: pip install '.[bench]'.  Returns whether a chart was drawn.
     """
-    points = {n: {m: s for m in METHODS if (s := found.get((n, m))) and not s.impossible} for n in networks}
+    points = {n: {m: s for m in METHODS if (s := found.get((n, m))) and s.instructions} for n in networks}
     points = {n: of for n, of in points.items() if len(of) > 1}
     try:
         import matplotlib
@@ -111,7 +124,7 @@ def chart(found: dict[tuple[str, str], claims.Seen], path: Path, networks: dict[
 
     figure, axes = pyplot.subplots(len(points), 2, figsize=(9, 3.2 * len(points)), squeeze=False, layout="constrained")
     for (n, of), pair in zip(points.items(), axes):
-        for ax, key, words in zip(pair, ("bytes", "instructions"), ("bytes of all layers", "instructions, Cortex-M4")):
+        for ax, key, words in zip(pair, ("bytes", "instructions"), ("bytes of all layers", "instructions")):
             for m, s in of.items():
                 ax.errorbar(getattr(s, key), 100 * s.int8, 100 * s.error, fmt="o", markersize=4, capsize=2)
                 ax.annotate(m, (getattr(s, key), 100 * s.int8), (4, 3), textcoords="offset points", fontsize=7)

@@ -4,7 +4,7 @@ import json
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +18,25 @@ from hmdc.model import Model
 from hmdc.verify import verify
 
 from .data import Splits
+from .networks import Network
 from .train import OUTPUTS_ONLY, Trainer
 
 BOARD = "mps2-an386"  # Cortex-M4
+VIDEO = "m=(8, 8, 4, 4), n=(11, 11, 20, 24)"  # 121 rows of 160 pixels, the last for h; 24: 8 pixels of 3 colors
 
 
 @dataclass(frozen=True)
 class Method:
-    """recipe: {} stands for a size.  like: the method whose bytes the largest of `sizes` does not exceed."""
+    """recipe: {} stands for a size.  like: the method whose bytes the largest of `sizes` does not exceed.
+
+    streamed: for networks whose data are streamed; trained from random factors.
+    """
 
     title: str
     recipe: str = ""
     like: str = ""
     sizes: Sequence = ()
+    streamed: bool = False
 
 
 def _sized(like: str, words: str) -> dict[str, Method]:
@@ -41,6 +47,11 @@ def _sized(like: str, words: str) -> dict[str, Method]:
         f"lowrank{suffix}": Method(f"low-rank, {words}", "lowrank(rank={}, stacked=True)", like, range(1, 101)),
         f"pruned{suffix}": Method(f"pruned, {words}", "pruned(density={})", like, densities),
     }
+
+
+def _joined(kind: str, sizes: str) -> Method:
+    title = f"{kind.replace('_', ' ')}, all gates joined"
+    return Method(title, f"{kind}({VIDEO}, {sizes}, stacked=True)", streamed=True)
 
 
 METHODS: dict[str, Method] = {
@@ -54,7 +65,16 @@ METHODS: dict[str, Method] = {
     **_sized("hmd_2x", "size of HMD 2x"),
     "hmd_4x": Method("HMD 4x", "hmd(ratio=4)"),
     **_sized("hmd_4x", "size of HMD 4x"),
+    "hierarchical_tucker": _joined("hierarchical_tucker", "rank=9"),  # the others have no fewer parameters
+    "tensor_train_joined": _joined("tensor_train", "rank=5"),
+    "tensor_ring": _joined("tensor_ring", "rank=4"),
+    "block_term": _joined("block_term", "rank=5, terms=2"),
 }
+
+
+def methods(network: Network) -> list[str]:
+    """Those that a network can be trained in."""
+    return [name for name, m in METHODS.items() if name == "dense" or m.streamed == network.streamed]
 
 
 def row(trainer: Trainer, method: str) -> dict:
@@ -114,16 +134,35 @@ def measure(path: Path, splits: Splits) -> dict:
         board, report = bench.bench_board(BOARD, build.program, build.source), build.report
     if not checked.passed:
         raise HmdcError(f"{path}: {checked.differences[0]}")
-    layers, recurrent = report["layers"], [x for x in report["layers"] if x["op"] in CELLS]
-    numbers = lambda some, key="parameters": sum(m[key] for layer in some for m in layer["matrices"])
     return {
         "items": checked.samples, "bit_exact": checked.figures["bit_exact"],
         "float_accuracy": checked.figures["float_accuracy"], "int8_accuracy": checked.figures["int_accuracy"],
+        **figures(report, board),
+    }  # fmt: skip
+
+
+def figures(report: dict, board: dict) -> dict:
+    """Size and work of a compiled network."""
+    layers, recurrent = report["layers"], [x for x in report["layers"] if x["op"] in CELLS]
+    numbers = lambda some, key="parameters": sum(m[key] for layer in some for m in layer["matrices"])
+    return {
         "layer_parameters": numbers(recurrent), "parameters": numbers(layers),
         "layer_ratio": round(numbers(recurrent, "dense_parameters") / numbers(recurrent), 2),
         "layer_bytes": sum(x["bytes"] for x in recurrent), "bytes": sum(x["bytes"] for x in layers),
         "instructions": board["instructions_per_sequence"], "code_bytes": board["code_bytes"],
         "ram_bytes": board["ram_bytes"], "hmdc": __version__, "gcc": gcc_version(),
+    }  # fmt: skip
+
+
+def too_large(model: Model) -> dict:
+    """The same of a dense one that fits no board and is not compiled."""
+    cell, *_, last = model.nodes
+    layer, whole = (sum(m.parameters() for m in recipe.apply(replace(model, nodes=nodes)).values())
+                    for nodes in ([cell], model.nodes))  # fmt: skip
+    return {
+        "bit_exact": None, "int8_accuracy": None, "layer_parameters": layer, "parameters": whole, "layer_ratio": 1.0,
+        "layer_bytes": taken(replace(model, nodes=[cell])), "bytes": taken(model), "instructions": None,
+        "code_bytes": None, "ram_bytes": None, "hmdc": __version__, "gcc": gcc_version(),
     }  # fmt: skip
 
 

@@ -43,6 +43,21 @@ class Matrix(nn.Module):
             own._sparse().data = torch.tensor(rest, dtype=torch.float32)
         return own
 
+    @classmethod
+    def random(cls, structure: str, options: dict, shape: tuple[int, int], deviation: float,
+               rng: np.random.Generator) -> "Matrix":  # fmt: skip
+        """Of a structure of modes, from normal factors of equal deviation, for a matrix too large to be decomposed.
+
+        An entry sums, for each term, as many products as its bonds have indices.
+        """
+        own = STRUCTURES[structure]
+        terms, factors = own.terms({k: np.zeros(s) for k, s in own.shapes(**options).items()}), {}
+        for cores in terms:
+            bonds = {a: s for c in cores for a, s in zip(c.labels, c.array.shape) if a and a[0] not in "mn"}
+            each = (deviation**2 / len(terms) / prod(bonds.values())) ** (0.5 / len(cores))
+            factors |= {f"{own.prefix}.{c.name}": each * rng.standard_normal(c.array.shape) for c in cores}
+        return cls(structure, factors, shape)
+
     def sparsify(self, t: float) -> None:
         """Keep the largest entries, or blocks: all at t = 0, those of the recipe at 1, fewer and fewer in between.
 
