@@ -50,7 +50,7 @@ def _sized(like: str, words: str) -> dict[str, Method]:
 
 
 def _joined(kind: str, sizes: str) -> Method:
-    title = f"{kind.replace('_', ' ')}, all gates joined"
+    title = f"{kind.replace('_', ' ').replace('tucker', 'Tucker')}, all gates joined"
     return Method(title, f"{kind}({VIDEO}, {sizes}, stacked=True)", streamed=True)
 
 
