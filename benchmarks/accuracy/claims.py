@@ -108,7 +108,7 @@ CLAIMS = [
     *(Claim(f"Kronecker above {words} of equal size", ("kronecker", method), _above)
       for method, words in (("small", "small dense"), ("pruned", "pruned"), ("lowrank", "low-rank"))),
     *(Claim(f"Hybrid Kronecker {n}x above Kronecker", (f"hybrid_{n}x", "kronecker"), _above) for n in (10, 20)),
-    Claim("Hierarchical Tucker above dense (of floats)", ("hierarchical_tucker", "dense"), _above),
+    Claim("Hierarchical Tucker above dense (floats, fewer epochs)", ("hierarchical_tucker", "dense"), _above),
     *(Claim(f"Hierarchical Tucker above {words} of no smaller size", ("hierarchical_tucker", method), _above)
       for method, words in (("tensor_train_joined", "tensor train"), ("tensor_ring", "tensor ring"),
                             ("block_term", "block term"))),
