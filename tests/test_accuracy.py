@@ -110,7 +110,7 @@ def test_video(tiny, video):
         __main__.one("video", "kronecker", SEED)
     text = page.markdown(claims.table(list(found.values())), TINY, False)
     assert "* Video, all from random weights with labels alone and few epochs: dense epochs 3, batch 16" in text
-    assert re.search(r"\| Hierarchical Tucker above dense \(floats, fewer epochs\) \|  \| .*held.* \([+-]\d+\.\d\) \|", text)
+    assert re.search(r"Tucker above dense \(floats, fewer epochs\) \|  \| .*held.* \([+-]\d+\.\d\) \|", text)
     assert "| Kronecker within 1.5 points of dense | not measured yet |  |" in text
     assert text.count("does not fit") == 2 and "* Video: `tensor_train_joined`, `tensor_ring`, `block_term`" in text
 
