@@ -15,7 +15,7 @@ network is finished. **int8** is the compiled C, run on the PC on every test ite
 simulator. **± 95 %** is what the number of test items leaves open, **spread** the standard deviation over the seeds.
 **Bytes** are weights, biases, scales and indices as compiled, of the recurrent layers and of all layers; **parameters**
 are those of matrices. **Instructions** are executed instructions of one whole inference on Cortex-M4, of videos on
-Cortex-M7, counted by QEMU; they are not cycles.
+Cortex-M7, counted by QEMU; they are not cycles. A network that fits no board is measured in floats alone.
 
 How they are trained: [README.md](README.md), with these options.
 
