@@ -20,6 +20,8 @@ LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  
 DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
 FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
 VIDEO = {"epochs": 3, "batch": 32, "rate": 1e-2}  # minutes on one thread
+FEW_DIGITS = {"labels": LABELS | {"epochs": 200, "patience": 60, "batch": 32, "rate": 2e-2},
+              "distilled": DISTILLED | {"epochs": 150, "batch": 32}}  # fmt: skip
 FAST = {"alpha": -3.0, "beta": 3.0}  # before the sigmoid, as EdgeML starts: mostly the earlier state
 HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joined matrix for each gate
 
@@ -89,8 +91,9 @@ NETWORKS: dict[str, Network] = {
     "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES)),
     "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS),
     "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **FEW_EPOCHS),
-    "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST)),
-    "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST)),
+    "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST),
+                            LABELS | {"rate": 1e-2}),
+    "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST), **FEW_DIGITS),
     "spoken_gru": Network("Spoken digits GRU", SETS["spoken"], 48, one_layer("gru", **HALVES)),
     "moving_lstm": Network("Moving digits LSTM", SETS["mnist"], 256, one_layer("lstm"),
                            VIDEO | {"epochs": 1, "rate": 1e-3}, VIDEO, streamed=True),
