@@ -152,6 +152,7 @@ def test_claims():
     assert v[near] == "held (-1.0)" and v[above] == "**not held** (+0.0)"
     assert v["Kronecker above low-rank of equal size"] == claims.NOT_MEASURED
     assert v["int8 within 0.5 points of float"] == "**not held** (worst of 3: -0.6)"
+    assert v["Kronecker layer in int8 50 times smaller than in float32"] == "**not held** (1x)"  # 4 * 1 / 3 bytes
     v = verdicts(made_up("dense", 0.90), made_up("kronecker", 0.88), made_up("kronecker", 0.86, seed=1))
     assert v[near] == "**not held** (-3.0)"  # the mean of both seeds
     assert v["int8 within 0.5 points of float"] == "held (worst of 2: +0.0)"
@@ -172,6 +173,15 @@ def test_hmd_against_pruned(accuracies, verdict):
     title = "HMD 2x: 2 times fewer instructions than pruned at equal accuracy"
     assert verdicts(*found)[title] == verdict
     assert verdicts(*found[:-1])[title] == claims.NOT_MEASURED
+
+
+def test_smallest():
+    """The fewest bytes of what is near dense, and never dense itself."""
+    found = [made_up("dense", 0.9, size=100), made_up("kronecker", 0.8, size=1)]
+    assert claims.smallest("tiny", claims.table(found[:1])) == claims.NOT_MEASURED
+    assert claims.smallest("tiny", claims.table(found)) == "none"
+    found += [made_up("hmd_2x", 0.886, size=50), made_up("hmd_4x", 0.886, size=40)]
+    assert claims.smallest("tiny", claims.table(found)) == "hmd_4x (2.5x fewer bytes)"
 
 
 def test_page(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-WITHIN_DENSE, EQUAL, ROUNDING, TIMES = 0.015, 0.005, 0.005, 2.0
+WITHIN_DENSE, EQUAL, ROUNDING, TIMES, BYTES = 0.015, 0.005, 0.005, 2.0, 50.0
 NOT_MEASURED, IMPOSSIBLE = "not measured yet", "no such size"
 
 
@@ -95,6 +95,22 @@ def _faster(hmd: Seen, *pruned: Seen) -> tuple[bool, str]:
     return times >= TIMES, f"{times:.2f}x"
 
 
+def _smaller(a: Seen, dense: Seen) -> tuple[bool, str]:
+    """The layer as compiled, against 4 bytes for each number of its matrices."""
+    times = 4 * dense.rows[0]["layer_parameters"] / a.rows[0]["layer_bytes"]
+    return times >= BYTES, f"{times:.0f}x"
+
+
+def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str:
+    """What it takes to stay near dense: the method of the fewest bytes."""
+    own = {m: s for (n, m), s in found.items() if n == network and not s.impossible and s.int8 is not None}
+    near = [m for m, s in own.items() if "dense" in own and m != "dense" and _near_dense(s, own["dense"])[0]]
+    if not near:
+        return NOT_MEASURED if len(own) < 2 else "none"
+    best = min(near, key=lambda m: own[m].bytes)
+    return f"{best} ({own['dense'].bytes / own[best].bytes:.1f}x fewer bytes)"
+
+
 def _integers(*rows: Seen) -> tuple[bool, str]:
     worst = min(r.int8 - r.real for r in rows)
     return worst >= -ROUNDING, f"worst of {len(rows)}: {_points(worst)}"
@@ -105,6 +121,7 @@ CLAIMS = [
     Claim("HMD 2x: 2 times fewer instructions than pruned at equal accuracy",
           ("hmd_2x", "pruned_2x", "pruned_4x", "pruned"), _faster),
     Claim("Kronecker within 1.5 points of dense", ("kronecker", "dense"), _near_dense),
+    Claim("Kronecker layer in int8 50 times smaller than in float32", ("kronecker", "dense"), _smaller),
     *(Claim(f"Kronecker above {words} of equal size", ("kronecker", method), _above)
       for method, words in (("small", "small dense"), ("pruned", "pruned"), ("lowrank", "low-rank"))),
     *(Claim(f"Hybrid Kronecker {n}x above Kronecker", (f"hybrid_{n}x", "kronecker"), _above) for n in (10, 20)),
