@@ -118,6 +118,9 @@ def test_video(tiny, video):
 def test_sizes(tiny):
     """The largest that fits; a size that cannot be is a row that says so."""
     assert rows.largest([1, 2, 3, 4], 30, lambda n: 10 * n) == 3
+    model = TINY["tiny"].model(waves(), SEED)
+    full = len(CLASSES)
+    assert rows.largest(range(1, 101), 10**6, lambda n: rows.taken(model, f"fc=lowrank(rank={n})")) == full
     with pytest.raises(rows.HmdcError, match="even the smallest takes 10 bytes, more than 9"):
         rows.largest([1, 2], 9, lambda n: 10 * n)
     network = replace(TINY["tiny"], labels=LABELS | {"epochs": 1})

@@ -5,6 +5,7 @@ import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +111,15 @@ def chosen(m: Method, original: Path, trainer: Trainer) -> tuple[str, int | None
 
 
 def largest(sizes: Sequence, limit: int, key: Callable) -> int | float:
-    """Of ascending sizes the last whose key does not exceed the limit."""
-    n = bisect_right(sizes, limit, key=key)
+    """Of ascending sizes the last whose key does not exceed the limit; a rank beyond the full one is too large."""
+
+    def bytes_of(size) -> float:
+        try:
+            return key(size)
+        except HmdcError:
+            return inf
+
+    n = bisect_right(sizes, limit, key=bytes_of)
     if n == 0:
         raise HmdcError(f"even the smallest takes {key(sizes[0])} bytes, more than {limit}")
     return sizes[n - 1]
