@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.accuracy.data import PARTS, SETS, __main__, fetch, kept, moving, samples, speech
+from benchmarks.accuracy.data import PARTS, SETS, __main__, fetch, kept, moving, samples, speech, words
 from benchmarks.accuracy.data.digits import shrunk
 from benchmarks.accuracy.data.mfcc import mfcc
 from benchmarks.accuracy.data.sets import Part, Splits, shared_out
@@ -52,22 +52,37 @@ def test_voices_of_the_parts_differ():
     assert len(set(voices)) == len(voices) == 85
 
 
-def test_samples(monkeypatch):
-    """Spoken by the voices of the part, each class in turn; a clip does not depend on how many there are."""
-    spoken = []
+@pytest.fixture
+def spoken(monkeypatch) -> list[tuple[str, str]]:
+    """The words and voices that somebody asked for; tones take their place."""
+    heard = []
 
     def speak(word, voice, speed, pitch):
-        spoken.append((word, voice.split("+")[1]))
+        heard.append((word, voice.split("+")[1]))
         return np.sin(np.arange(20000 if word == "go" else 8000) * len(word) / 10)
 
     monkeypatch.setattr(speech, "speak", speak)
     monkeypatch.setattr(speech, "check_voices", lambda: None)
+    return heard
+
+
+def test_words(tmp_path, spoken):
+    """A file without labels."""
+    out = tmp_path / "words.npz"
+    done = CliRunner().invoke(words.main, ["12", str(out), "--part", "test", "--every", "2"], catch_exceptions=False)
+    with np.load(out) as found:
+        assert done.exit_code == 0 and found.files == ["x"]
+        assert np.array_equal(found["x"], samples(12, "test", seed=1)[0][:, ::2])
+
+
+def test_samples(spoken):
+    """Spoken by the voices of the part, each class in turn; a clip does not depend on how many there are."""
     x, y = samples(120, "test", seed=3)
     assert x.shape == (120, 49, 10) and x.dtype == np.float32 and np.isfinite(x).all()
     assert y.dtype == np.int64 and np.array_equal(np.bincount(y), np.full(12, 10))
-    words, voices = zip(*spoken, strict=True)
-    assert set(voices) <= set(speech.VOICES["test"]) and "silence" not in words
-    assert len([word for word in words if word in speech.UNKNOWN]) == 10 and not set(words) & {"unknown"}
+    said, voices = zip(*spoken, strict=True)
+    assert set(voices) <= set(speech.VOICES["test"]) and "silence" not in said
+    assert len([word for word in said if word in speech.UNKNOWN]) == 10 and not set(said) & {"unknown"}
     assert np.array_equal(samples(24, "test", seed=3)[0], x[:24])
     assert not np.array_equal(samples(24, "test", seed=4)[0], x[:24])
     assert not np.array_equal(samples(24, "train", seed=3)[0], x[:24])
