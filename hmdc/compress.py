@@ -60,17 +60,11 @@ def compress(
         raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
     network, assignments = recipe.reorder(network, assignments, {})
     folder, key = out.parent / f"{out.stem}.training", _key(network, recipes, train, valid)
-    found, before, few = network, 0, {k: a[:CALIBRATION] for k, a in train.inputs.items()}
-    for stage in range(1, stages + 1):
-        o = replace(chosen, epochs=chosen.epochs * stage // stages - before, integer=chosen.integer * (stage == stages))
-        aim = assignments if stage == stages else recipe.relaxed(assignments, stage / stages)
-        shown = lambda e, before=before: on_epoch and on_epoch(replace(e, number=before + e.number))
-        found = _train(network, found, recipe.on(found, aim), train, valid, o, folder / str(stage), key, shown)
-        before += o.epochs
+    found = _staged(network, assignments, train, valid, chosen, stages, folder, key, on_epoch or (lambda epoch: None))
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
     shutil.rmtree(folder, ignore_errors=True)
-    return Compressed(found, _table(network, out, few, valid))
+    return Compressed(found, _table(network, out, _few(train), valid))
 
 
 def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
@@ -91,6 +85,23 @@ def _key(network: Model, recipes: Sequence[str], *sets: Data) -> str:
     return digest.hexdigest()
 
 
+def _staged(network, assignments, train, valid, options, stages, folder, key, on_epoch) -> Model:
+    """Trained again and again, with ever smaller matrices; the integers come at the end."""
+    found, before = network, 0
+    for stage in range(1, stages + 1):
+        last = stage == stages
+        own = replace(options, epochs=options.epochs * stage // stages - before, integer=options.integer * last)
+        aim = recipe.on(found, assignments if last else recipe.relaxed(assignments, stage / stages))
+        shown = lambda e, before=before: on_epoch(replace(e, number=before + e.number))
+        found = _train(network, found, aim, train, valid, own, folder / str(stage), key, shown)
+        before += own.epochs
+    return found
+
+
+def _few(train: Data) -> dict[str, np.ndarray]:
+    return {k: a[:CALIBRATION] for k, a in train.inputs.items()}
+
+
 def _train(original, start, assignments, train, valid, options, folder, key, on_epoch) -> Model:
     """The network trained to do what the original does, with its factors.  start: what has the matrices."""
     import torch
@@ -105,11 +116,10 @@ def _train(original, start, assignments, train, valid, options, folder, key, on_
         return Samples({v: as_is(v, a) for v, a in d.inputs.items()}, labels)
 
     torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
-    few = {k: a[:CALIBRATION] for k, a in train.inputs.items()}
-    moments = second_moments(start, few, recipe.needs_moments(assignments, True))
+    moments = second_moments(start, _few(train), recipe.needs_moments(assignments, True))
     student = Network(start, assignments, recipe.decompose(assignments, moments))
     training = Training(Network(original), student, samples(train), samples(valid), options,
-                        Integers(assignments, few), folder, key)  # fmt: skip
+                        Integers(assignments, _few(train)), folder, key)  # fmt: skip
     for epoch in training.run():
         on_epoch(epoch)
     return replace(student.trained(), factors=student.factors())
