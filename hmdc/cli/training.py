@@ -43,22 +43,22 @@ def compress_command(model, data_file, recipes, out, validate, json_file, **opti
     hmdc compress kws.onnx --data train.npz --compress 'lstm=kronecker(ratio=16)' -o kws16.onnx
     hmdc compile kws16.onnx --calibration typical.npz -o build/kws16
     """
-    with epochs(options["epochs"]) as show:
+    with epochs(options["epochs"], "trying learning rates" * (options["rate"] is None)) as show:
         result = compress(model, out, data_file, recipes, validate, show, **options)
     say(table(f"{out}, validation", result.rows))
     write_json(json_file, result.rows)
 
 
 @contextmanager
-def epochs(most: int):
-    """A function that shows an Epoch: a bar on a terminal, some lines elsewhere."""
+def epochs(most: int, first: str):
+    """A function that shows an Epoch: a bar on a terminal, some lines elsewhere.  first: what is done before."""
     if switched("quiet"):
         yield lambda epoch: None
     elif errors.is_terminal:
         columns = (TextColumn("epoch {task.completed}/{task.total}"), BarColumn(), TextColumn("{task.description}"),
                    TimeRemainingColumn())  # fmt: skip
         with Progress(*columns, console=errors) as bar:
-            task = bar.add_task("", total=most)
+            task = bar.add_task(first, total=most)
             yield lambda e: bar.update(task, completed=e.number, description=_figures(e))
     else:
         yield lambda e: (e.number % SHOWN == 0 or e.number == most) and errors.print(f"epoch {e.number}: {_figures(e)}")
