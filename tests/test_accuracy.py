@@ -181,6 +181,8 @@ def test_hmd_against_pruned(accuracies, verdict):
 def test_smallest():
     """The fewest bytes of what is near dense, and never dense itself."""
     found = [made_up("dense", 0.9, size=100), made_up("kronecker", 0.8, size=1)]
+    others = [made_up("hmd_2x", 0.8), made_up("kronecker", 0.8)]
+    assert claims.smallest("tiny", claims.table(others)) == claims.NOT_MEASURED
     assert claims.smallest("tiny", claims.table(found[:1])) == claims.NOT_MEASURED
     assert claims.smallest("tiny", claims.table(found)) == "none"
     found += [made_up("hmd_2x", 0.886, size=50), made_up("hmd_4x", 0.886, size=40)]

@@ -104,9 +104,11 @@ def _smaller(a: Seen, dense: Seen) -> tuple[bool, str]:
 def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str:
     """What it takes to stay near dense: the method of the fewest bytes."""
     own = {m: s for (n, m), s in found.items() if n == network and not s.impossible and s.int8 is not None}
-    near = [m for m, s in own.items() if "dense" in own and m != "dense" and _near_dense(s, own["dense"])[0]]
+    if "dense" not in own or len(own) < 2:
+        return NOT_MEASURED
+    near = [m for m, s in own.items() if m != "dense" and _near_dense(s, own["dense"])[0]]
     if not near:
-        return NOT_MEASURED if len(own) < 2 else "none"
+        return "none"
     best = min(near, key=lambda m: own[m].bytes)
     return f"{best} ({own['dense'].bytes / own[best].bytes:.1f}x fewer bytes)"
 

@@ -59,12 +59,8 @@ def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Netw
                for n, names in left.items() if names]  # fmt: skip
     verdicts = [[c.title, *(c.verdict(n, found) if {*c.methods} <= {*own[n]} else "" for n in networks)]
                 for c in claims.CLAIMS]  # fmt: skip
-    verdicts.append(
-        [
-            "smallest within 1.5 points of dense",
-            *("" if networks[n].streamed else claims.smallest(n, found) for n in networks),
-        ]
-    )
+    smallest = ["" if network.streamed else claims.smallest(n, found) for n, network in networks.items()]
+    verdicts.append(["smallest within 1.5 points of dense", *smallest])
     lines = [_cells(networks[n].title, METHODS[m].title, found[n, m]) for n, m in order if (n, m) in found]
     return HEAD.format(
         options="\n".join(_training(found, networks)), measured=len(lines), all=len(order),

@@ -8,7 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from math import ceil, cos, inf, pi
+from math import ceil, inf
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from hmdc.errors import HmdcError
 from hmdc.model import Model
 from hmdc.simulate import simulate
 from hmdc.torch.cells import STEPS, activations
-from hmdc.torch.distill import CLIP, WARM_UP
+from hmdc.torch.distill import CLIP, schedule
 from hmdc.torch.matrix import Matrix
 from hmdc.torch.network import Network as Trained
 from hmdc.verify import execute, first_difference, real_outputs
@@ -116,8 +116,7 @@ def train(net: nn.Module, data: Splits, options: dict, shown: Callable[[str], No
     epochs, batch, best = options["epochs"], options["batch"], (-inf, {})
     steps = epochs * ceil(len(data.train.y) / batch)
     optimizer = torch.optim.Adam(net.parameters(), options["rate"])
-    rate = lambda k: min((k + 1) / max(1, round(WARM_UP * steps)), 0.5 + 0.5 * cos(pi * k / steps))
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule(steps))
     for epoch in range(1, epochs + 1):
         total = 0.0
         for part in moving.batches(data.train, batch, seed=1000 * options["seed"] + epoch):  # they move anew

@@ -5,7 +5,7 @@ softened classes (Hinton et al., arXiv 1503.02531), and cross entropy with the l
 of the compiler's own integers, with the gradients of the float network (straight-through).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from math import cos, inf, isfinite, pi
@@ -83,6 +83,12 @@ class Epoch:
     integer: bool
 
 
+def schedule(steps: int) -> Callable[[int], float]:
+    """Step -> share of the learning rate: warm-up, then half a cosine."""
+    warm = max(1, round(WARM_UP * steps))
+    return lambda step: min((step + 1) / warm, 0.5 + 0.5 * cos(pi * min(1.0, step / steps)))
+
+
 def logits(model: Model, output: str) -> str:
     """The value whose softmax an output is, or the output itself."""
     producers, v = model.producers(), output
@@ -146,7 +152,7 @@ class Training:
 
     def _start(self, rate: float) -> None:
         self.optimizer = torch.optim.Adam(self.trained, rate)
-        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.rates = torch.optim.lr_scheduler.LambdaLR(self.optimizer, schedule(self.steps * self.options.epochs))
 
     def _try_rates(self) -> None:
         """Start with the best of RATES."""
@@ -165,12 +171,6 @@ class Training:
         o = self.options
         last = max(1, min(round(PRUNING * o.epochs), o.epochs - o.integer))
         return last if last > 1 and sparsify(self.network, 0) else 1
-
-    def _rate(self, step: int) -> float:
-        """Warm-up, then half a cosine."""
-        total = self.steps * self.options.epochs
-        warm = max(1, round(WARM_UP * total))
-        return min((step + 1) / warm, 0.5 + 0.5 * cos(pi * min(1.0, step / total)))
 
     def run(self) -> Iterator[Epoch]:
         """Train to the end; afterwards the network is the best one that was seen."""

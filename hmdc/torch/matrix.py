@@ -108,10 +108,9 @@ class Matrix(nn.Module):
         own, stop = STRUCTURES[self.structure], start + x.shape[1]
         if not isinstance(own, Modes):
             return x @ self()[:, start:stop].T
-        named = {k.removeprefix(f"{own.prefix}."): t for k, t in self.named().items()}
-        rich = named.pop("rich", None)
+        rich, terms = _parts(own, self.named())
         upper = [] if rich is None else [x @ rich[:, start:stop].T]
-        lower = sum(product(cores, x, start) for cores in own.terms(named))
+        lower = sum(product(cores, x, start) for cores in terms)
         return torch.cat([*upper, lower], 1)[:, : self.shape[0]]
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -157,11 +156,16 @@ def dense(structure: str, factors: dict[str, Tensor], shape: tuple[int, int]) ->
         product = {k.replace("doped", "kron"): t for k, t in factors.items() if k != "doped.sparse"}
         return dense(Kronecker.name, product, shape) + factors["doped.sparse"]
     assert isinstance(own, Modes)
+    rich, terms = _parts(own, factors)
+    upper = [] if rich is None else [rich]
+    lower = sum(_contracted(cores) for cores in terms)[:, : shape[1]]
+    return torch.cat([*upper, lower])[: shape[0]]
+
+
+def _parts(own: Modes, factors: dict[str, Tensor]) -> tuple[Tensor | None, list]:
+    """Rich rows, and the tensor networks whose sum stands below them."""
     named = {k.removeprefix(f"{own.prefix}."): t for k, t in factors.items()}
-    rich = named.pop("rich", None)
-    rows = shape[0] - (0 if rich is None else len(rich))
-    product = sum(_contracted(cores) for cores in own.terms(named))[:rows, : shape[1]]
-    return product if rich is None else torch.cat([rich, product])
+    return named.pop("rich", None), own.terms(named)
 
 
 def _contracted(cores) -> Tensor:
