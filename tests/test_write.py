@@ -48,7 +48,7 @@ def inputs(model: Model) -> dict[str, np.ndarray]:
 
 
 def check(model: Model, folder: Path, what: str) -> Model:
-    """The model read back; it says what the first one says, and so does ONNX Runtime."""
+    """The model read back; it says what the first one says, and so does ONNX Runtime.  Written again it still does."""
     content = write(model)
     (folder / "net.onnx").write_bytes(content)
     again, x = frontends.load(folder / "net.onnx"), inputs(model)
@@ -58,6 +58,10 @@ def check(model: Model, folder: Path, what: str) -> Model:
     for v, y in zip(model.outputs, found):
         assert_close(got[v], want[v], 1e-5, f"{what}, {v}")
         assert_close(y, want[v], 1e-5, f"{what}, {v}, ONNX Runtime")
+    (folder / "twice.onnx").write_bytes(write(again))
+    twice = evaluate(frontends.load(folder / "twice.onnx"), x)
+    for v in model.outputs:
+        assert_close(twice[v], got[v], 1e-5, f"{what}, {v}, written again")
     return again
 
 

@@ -1,6 +1,7 @@
 """Model -> ONNX: what hmdc read, or trained, as a file for any runtime.  One writer per op of layers.OPS."""
 
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 import onnx
@@ -30,26 +31,22 @@ def writer(*ops: str):
 
 
 class Writer:
-    """Nodes and initializers of a graph under construction."""
+    """Nodes and initializers of a graph under construction.  taken: names of the model's own values."""
 
-    def __init__(self):
+    def __init__(self, taken: set[str]):
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
-        self._values = 0
+        self._names = (name for k in count(1) if (name := f"hmdc/{k}") not in taken)
 
     def op(self, kind: str, inputs, outputs: int | list[str] = 1, **attrs) -> str:
         """Add a node; the name of its first output.  outputs: names, or how many new ones."""
         if isinstance(outputs, int):
-            outputs = [self.fresh() for _ in range(outputs)]
+            outputs = [next(self._names) for _ in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), list(outputs), **attrs))
         return outputs[0]
 
-    def fresh(self) -> str:
-        self._values += 1
-        return f"hmdc/{self._values}"
-
     def constant(self, array, dtype=np.float32) -> str:
-        name = f"hmdc/w{len(self.initializers)}"
+        name = next(self._names)
         a = np.array(array, dtype, order="C")
         self.initializers[name] = numpy_helper.from_array(a, name)
         return name
@@ -75,8 +72,7 @@ def write(model: Model, more: dict[str, str] | None = None) -> bytes:
 
     Raises HmdcError for a layer that ONNX has no operators for.
     """
-    w, taken = Writer(), {v for n in model.nodes for v in n.outputs} | set(model.inputs)
-    assert not any(v.startswith("hmdc/") for v in taken)
+    w = Writer({v for n in model.nodes for v in n.outputs} | set(model.inputs))
     for node in model.nodes:
         if node.op not in WRITERS:
             raise HmdcError(f"{node.name}: there is no ONNX operator for {node.op}")
