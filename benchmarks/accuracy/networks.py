@@ -19,6 +19,8 @@ from .data import SETS, Splits
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
 DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
 FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
+# At higher rates the outputs of the convolutions grow until int8 cannot hold them.
+SLOW = FEW_EPOCHS | {"distilled": FEW_EPOCHS["distilled"] | {"rate": 4e-3}}
 VIDEO = {"epochs": 3, "batch": 32, "rate": 1e-2}  # minutes on one thread
 FEW_DIGITS = {"labels": LABELS | {"epochs": 200, "patience": 60, "batch": 32, "rate": 2e-2},
               "distilled": DISTILLED | {"epochs": 150, "batch": 32}}  # fmt: skip
@@ -90,7 +92,7 @@ NETWORKS: dict[str, Network] = {
     "keywords_lstm": Network("KWS-LSTM", SETS["keywords_lstm"], 118, one_layer("lstm")),
     "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES)),
     "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS),
-    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **FEW_EPOCHS),
+    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **SLOW),
     "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST),
                             LABELS | {"rate": 1e-2}),
     "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST), **FEW_DIGITS),
