@@ -71,16 +71,36 @@ def quantize(program: Program, scales: Scales, rounding: Rounding | None = None)
 
     Raises HmdcError if a sum cannot be kept within int32.
     """
+    q = _announced(program, scales, rounding)
+    if coarser := _coarser(program, scales, q):
+        q = _announced(program, scales | coarser, rounding)
+    functions = {
+        name: [b.map(lambda call: call.quantize(q)) for b in blocks] for name, blocks in program.functions.items()
+    }
+    return replace(program, buffers=q.buffers, functions=functions)
+
+
+def _announced(program: Program, scales: Scales, rounding: Rounding | None) -> Quantizer:
     with_scale = lambda g: replace(g, scale=scales[g.name][0], zero=scales[g.name][1])
     buffers = {n: replace(b, scale=1.0, parts=tuple(map(with_scale, b.parts))) if b.parts else with_scale(b)
                for n, b in program.buffers.items()}  # fmt: skip
     q = Quantizer(program, buffers, rounding)
     for call in program.calls():
         call.announce(q)
-    functions = {
-        name: [b.map(lambda call: call.quantize(q)) for b in blocks] for name, blocks in program.functions.items()
-    }
-    return replace(program, buffers=buffers, functions=functions)
+    return q
+
+
+def _coarser(program: Program, scales: Scales, q: Quantizer) -> Scales:
+    """Other scales for 16-bit buffers that are much finer than the sums which go there: those bits say nothing."""
+    excess = {}
+    for call in program.calls():
+        if bits := call.excess(q):
+            (grid,) = program.buffers[call.y.buf].grids(call.y)
+            excess[grid.name] = max(bits, excess.get(grid.name, 0))
+    formats = {g.name: g.fmt for b in program.buffers.values() for g in b.grids()}
+    free = [g for g in _groups(program) if all(formats[n].scale is None and formats[n].bits > 8 for n in g)]
+    worst = {name: max(excess.get(n, 0) for n in group) for group in free for name in group} if excess else {}
+    return {n: (scales[n][0] * 2.0**bits, scales[n][1]) for n, bits in worst.items() if bits}
 
 
 def scales(program: Program, ranges: dict[str, Range]) -> Scales:

@@ -10,10 +10,13 @@ from networks import Net, assert_close, onnx_runtime, samples
 from torch_corpus import CASES, PRECISIONS, arrays, compiled, on_host
 
 import hmdc
-from hmdc import HmdcError, boards, frontends
+from hmdc import HmdcError, boards, frontends, recipe
 from hmdc.data import Data, to_integers, to_real
 from hmdc.host import Host, complete
+from hmdc.lower import lower
+from hmdc.quantize import observe, quantize, scales
 from hmdc.reference import evaluate
+from hmdc.simulate import simulate
 from hmdc.target import TARGETS
 from hmdc.verify import real_outputs, verify
 
@@ -240,3 +243,26 @@ def test_large_floats_are_not_cut(tmp_path):
     want = onnx_runtime(net.model(), inputs)["y"]
     assert want.min() < -1e5 and want.max() > 1e5
     assert_close(real_outputs(build.program, on_host(build, inputs))["y"], want, 1e-5, "large outputs")
+
+
+def test_fine_values_after_coarse_sums(tmp_path):
+    """A large input without weights decides the steps of x, and inputs that stay zero those of the weights."""
+    rng, features, count = np.random.default_rng(4), 1000, 64
+    net, seen = Net(rng, opset=18), rng.normal(size=(2, features))
+    seen[:, 0], seen[:, 500:] = 0, seen[:, 500:] / 16
+    weights = net.constant((rng.normal(size=(6, 2)) @ seen).T)
+    net.output(net.fresh("MatMul", [net.input("x", 1, features), weights], 1, 6), "y")
+    onnx.save(net.model(), tmp_path / "sparse.onnx")
+    x = np.zeros((count, 1, features), np.float32)
+    x[np.arange(count), 0, rng.integers(500, features, count)] = 1.0
+    x[:, 0, 0] = 255.0 * rng.integers(0, 2, count)
+    model = frontends.load(tmp_path / "sparse.onnx")
+    program = lower(model, recipe.decompose(recipe.assign(model, recipe.read(["fc=lowrank(rank=2)"]), {}), {}), "int8")
+    inner = scales(program, observe(program, {"x": x}))
+    integers = quantize(program, inner)
+    assert integers.buffers["fc.t1"].scale > inner["fc.t1"][0]
+    got = simulate(integers, to_integers(integers, {"x": x}))
+    want = evaluate(model, {"x": x})["y"]
+    assert (
+        np.sqrt(np.mean((to_real(integers, "y", got["y"]) - want) ** 2)) < 0.2 * want.std()
+    )  # weights near 1/16, steps of 3/127

@@ -120,9 +120,16 @@ class Product:
         """Bound on the requantized sums."""
         return int(self.bound * (self.rq.mult.max() * 2.0 ** (self.rq.shift - 32))) + 1
 
+    def excess(self) -> int:
+        """Bits by which the left shift of the requantization would take sums beyond int32."""
+        return max(0, self.rq.shift + 1 - (INT32_MAX // max(1, self.bound)).bit_length()) if self.fits() else 0
+
+    def fits(self) -> bool:
+        return self.bound <= INT32_MAX
+
     def prove(self, name: str) -> None:
         """Raise HmdcError unless every sum fits in int32, shifted left by the requantization too."""
-        if self.bound > INT32_MAX:
+        if not self.fits():
             raise HmdcError(
                 f"{name}: sums over a row reach {self.bound}, beyond int32: {self.w.shape[1]} columns are too many "
                 f"for this structure and precision; leave the matrix dense or use --precision int8"
@@ -167,6 +174,10 @@ class Kernel:
     def ties(self) -> list[tuple[View, View]]:
         """Pairs of views whose buffers must share one scale and zero point."""
         return []
+
+    def excess(self, q: Quantizer) -> int:
+        """By how many bits the steps of y are too fine for integers: log2 of how much coarser they must be."""
+        return 0
 
     def announce(self, q: Quantizer) -> None:
         """Before any call is quantized: tell what other calls have to know."""

@@ -132,6 +132,9 @@ class Matmul(Kernel):
         sums = 128 * np.abs(c.w[:, : self.gained].astype(np.int64)).sum(axis=1).max()
         return int(sums + (0 if c.bias is None else np.abs(c.bias).max())) << (self.gain + 2) <= INT32_MAX
 
+    def excess(self, q: Quantizer) -> int:
+        return 0 if self.start is not None else self._with_gain(q)._product(q).excess()
+
     def quantize(self, q: Quantizer) -> list[Kernel]:
         if self.start is not None and q[self.x].bits > 8:
             return replace(self, start=None, add=self.start)._quantize(q)
@@ -145,7 +148,7 @@ class Matmul(Kernel):
         if self.start is not None:
             assert c.bias is None, "sums that go on from others take their bias"
             c = replace(c, bound=c.bound + q.peak(self.start))
-        elif c.bound > INT32_MAX:
+        elif not c.fits():
             return self._split(q)
         c.prove(self.name)
         if y.bits == 32:
