@@ -69,9 +69,9 @@ def compile(
     factors: a file of trained factors, see docs/compression.md.
     time_block: steps whose input products read the weights together, or "auto".  ram_budget: bytes of the state struct.
     """
-    _known("--target", target, TARGETS)
-    _known("--precision", precision, PRECISIONS)
-    _known("--mode", mode, MODES)
+    known("--target", target, TARGETS)
+    known("--precision", precision, PRECISIONS)
+    known("--mode", mode, MODES)
     time_block = timeblock.parse(time_block, mode)
     _writable(Path(out))
     network = model if isinstance(model, Model) else frontends.load(Path(model), steps, input_shapes, architecture)
@@ -97,7 +97,7 @@ def compile(
 
 def retarget(build: Build, target: str, out: str | Path) -> Build:
     """Write to OUT what compile would have written for another target: the same bits from other instructions."""
-    _known("target", target, TARGETS)
+    known("target", target, TARGETS)
     _writable(Path(out))
     program, options, *parts = _read(build.path)
     return _emit(Path(out), program, options | {"target": target}, *parts)
@@ -149,7 +149,7 @@ def _restore(path: Path) -> Build:
     program, options, network, *_ = _read(path)
     name = prefix(options["name"])
     report = json.loads((path / f"{name}.json").read_text())
-    _known("target", report["target"], TARGETS)
+    known("target", report["target"], TARGETS)
     program = check(fit(program, TARGETS[options["target"]].isa))
     build = Build(path, name, network, program, report)
     if report["ram_bytes"] != state_bytes(program, place(program)):
@@ -175,7 +175,7 @@ def _read(path: Path) -> tuple[Program, dict, Model, dict, dict, Rounding]:
     return _program(network, maps, options, rounding), options, network, assignments, maps, rounding
 
 
-def _known(option: str, value: str, known) -> None:
+def known(option: str, value: str, known) -> None:
     if value not in known:
         raise HmdcError(f"{option} {value}: unknown; known are {', '.join(known)}")
 

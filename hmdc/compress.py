@@ -39,19 +39,22 @@ def compress(
     validate: str | Path | None = None,
     on_epoch: Callable | None = None,
     stages: int = 1,
+    precision: str = "int8",
     **options,
 ) -> Compressed:
     """Write OUT, an ONNX file with the factors in its metadata.
 
     samples, validate: data files, with labels y or without.  options: of hmdc.torch.distill.Options.  on_epoch: called
     with every Epoch.  stages: trainings that share the epochs; each reaches the same part of the ratio, and the next
-    decomposes what it trained.  A checkpoint beside OUT lets an interrupted training go on.
+    decomposes what it trained.  precision: of the C to come; float32 has no integer epochs.  A checkpoint beside OUT
+    lets an interrupted training go on.
     """
     from .torch.distill import Options
 
     out, chosen = Path(out), Options(**options)
     if out.suffix != ".onnx" or out.is_dir():
         raise HmdcError(f"{out}: the result is an ONNX file; give it a name with the suffix .onnx")
+    compiler.known("--precision", precision, compiler.PRECISIONS)
     network = frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
     parsed = recipe.read(recipes)
@@ -59,12 +62,13 @@ def compress(
     if all(a.structure == "dense" for a in assignments.values()):
         raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
     network, assignments = recipe.reorder(network, assignments, {})
-    folder, key = out.parent / f"{out.stem}.training", _key(network, recipes, train, valid)
-    found = _staged(network, assignments, train, valid, chosen, stages, folder, key, on_epoch or (lambda epoch: None))
+    folder, key = out.parent / f"{out.stem}.training", _key(network, [*recipes, precision], train, valid)
+    found = _staged(network, assignments, train, valid, precision, chosen, stages, folder, key,
+                    on_epoch or (lambda epoch: None))  # fmt: skip
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
     shutil.rmtree(folder, ignore_errors=True)
-    return Compressed(found, _table(network, out, _few(train), valid))
+    return Compressed(found, _table(network, out, _few(train), valid, precision))
 
 
 def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
@@ -76,16 +80,16 @@ def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple
     return train.pick(np.sort(order[n:])), train.pick(np.sort(order[:n]))
 
 
-def _key(network: Model, recipes: Sequence[str], *sets: Data) -> str:
+def _key(network: Model, texts: Sequence[str], *sets: Data) -> str:
     """What a checkpoint must have in common with this training."""
-    digest = hashlib.sha256(str((network.sha256, list(recipes))).encode())
+    digest = hashlib.sha256(str((network.sha256, texts)).encode())
     for d in sets:
         for a in (*d.inputs.values(), *([] if d.labels is None else [d.labels])):
             digest.update(np.ascontiguousarray(a).tobytes())
     return digest.hexdigest()
 
 
-def _staged(network, assignments, train, valid, options, stages, folder, key, on_epoch) -> Model:
+def _staged(network, assignments, train, valid, precision, options, stages, folder, key, on_epoch) -> Model:
     """Trained again and again, with ever smaller matrices; the integers come at the end."""
     found, before = network, 0
     for stage in range(1, stages + 1):
@@ -93,7 +97,7 @@ def _staged(network, assignments, train, valid, options, stages, folder, key, on
         own = replace(options, epochs=options.epochs * stage // stages - before, integer=options.integer * last)
         aim = recipe.on(found, assignments if last else recipe.relaxed(assignments, stage / stages))
         shown = lambda e, before=before: on_epoch(replace(e, number=before + e.number))
-        found = _train(network, found, aim, train, valid, own, folder / str(stage), key, shown)
+        found = _train(network, found, aim, train, valid, precision, own, folder / str(stage), key, shown)
         before += own.epochs
     return found
 
@@ -102,7 +106,7 @@ def _few(train: Data) -> dict[str, np.ndarray]:
     return {k: a[:CALIBRATION] for k, a in train.inputs.items()}
 
 
-def _train(original, start, assignments, train, valid, options, folder, key, on_epoch) -> Model:
+def _train(original, start, assignments, train, valid, precision, options, folder, key, on_epoch) -> Model:
     """The network trained to do what the original does, with its factors.  start: what has the matrices."""
     import torch
 
@@ -118,8 +122,8 @@ def _train(original, start, assignments, train, valid, options, folder, key, on_
     torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
     moments = second_moments(start, _few(train), recipe.needs_moments(assignments, True))
     student = Network(start, assignments, recipe.decompose(assignments, moments))
-    training = Training(Network(original), student, samples(train), samples(valid), options,
-                        Integers(assignments, _few(train)), folder, key)  # fmt: skip
+    integers = None if precision == "float32" else Integers(assignments, _few(train), precision)
+    training = Training(Network(original), student, samples(train), samples(valid), options, integers, folder, key)
     for epoch in training.run():
         on_epoch(epoch)
     return replace(student.trained(), factors=student.factors())
@@ -133,7 +137,7 @@ def _put(out: Path, content: bytes) -> None:
     fresh.replace(out)
 
 
-def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid: Data) -> list[dict]:
+def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid: Data, precision: str) -> list[dict]:
     """Bytes, MACs, and what validation says of floats and of the compiled integers."""
     rows, reference = [], evaluate(before, valid.inputs)
     shown = "agreement" if valid.labels is None else "int_accuracy"
@@ -141,10 +145,12 @@ def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid
         typical = Path(scratch) / "calibration.npz"
         typical.write_bytes(data.npz(calibration))
         for name, model in (("before", before), ("after", after)):
-            build = compiler.compile(model, Path(scratch) / name, calibration=typical)
+            build = compiler.compile(model, Path(scratch) / name, calibration=typical, precision=precision)
             program, r = build.program, build.report
-            integers = simulate(program, data.to_integers(program, valid.inputs))
-            found = {"float": evaluate(build.model, valid.inputs), "int8": real_outputs(program, {"run": integers})}
+            found = {"float": evaluate(build.model, valid.inputs)}
+            if precision != "float32":
+                integers = simulate(program, data.to_integers(program, valid.inputs))
+                found[precision] = real_outputs(program, {"run": integers})
             outputs = {p.name: reference[p.name] for p in program.outputs}
             judged = {k: compare(outputs, {v: values[v] for v in outputs}, valid.labels) for k, values in found.items()}
             rows.append({"": name, "parameters": _parameters(r), "weights": r["weights_bytes"],

@@ -126,6 +126,18 @@ def test_interrupted(tmp_path):
     assert [p.name for p in files[1].parent.iterdir()] == ["small.onnx"]
 
 
+@pytest.mark.parametrize("precision", ["int16", "float32"])
+def test_other_precisions(precision, tmp_path):
+    seen = []
+    done = compress(EXERCISES, tmp_path / "small.onnx", data(tmp_path, labels=False), RECIPES["lowrank"],
+                    on_epoch=seen.append, precision=precision, **TINY | {"epochs": 4, "integer": 2})  # fmt: skip
+    assert [e.integer for e in seen] == [False, False, *[precision == "int16"] * 2]
+    figures = [k for k in done.rows[1] if k.startswith("agreement")]
+    assert figures == ["agreement float", *["agreement int16"] * (precision == "int16")]
+    with pytest.raises(HmdcError, match="^--precision int4: unknown; known are int8, int16, float32$"):
+        compress(EXERCISES, tmp_path / "small.onnx", data(tmp_path), RECIPES["lowrank"], precision="int4")
+
+
 def pieces(a: np.ndarray, side: int) -> int:
     """Blocks of that side in which there is anything."""
     rows, columns = (range(0, n, side) for n in a.shape)

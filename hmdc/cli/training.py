@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..compiler import PRECISIONS
 from ..compress import compress
 from .options import data_option, json_option, model_argument
 from .shell import errors, say, switched, table, write_json
@@ -24,6 +25,8 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
 @click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True, help="At most.")
 @click.option("--integer-epochs", "integer", type=click.IntRange(min=0), default=5, show_default=True,
               help="The last of them, on the integers of the compiled network.")  # fmt: skip
+@click.option("--precision", default="int8", show_default=True,
+              help=f"{', '.join(PRECISIONS)}: of the C to come; float32 has no integer epochs.")  # fmt: skip
 @click.option("--stages", type=click.IntRange(1, 10), default=1, show_default=True,
               help="Steps in which matrices become smaller; they share the epochs.")  # fmt: skip
 @click.option("--patience", type=click.IntRange(min=1), default=40, show_default=True,
