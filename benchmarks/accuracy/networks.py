@@ -19,8 +19,8 @@ from .data import SETS, Splits
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
 DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
 FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
-# At higher rates the outputs of the convolutions grow until int8 cannot hold them.
-SLOW = FEW_EPOCHS | {"distilled": FEW_EPOCHS["distilled"] | {"rate": 4e-3}}
+# At higher rates the outputs of the convolutions grow, beyond what int8 can hold.
+SLOW = {k: o | {"rate": 1e-3} for k, o in FEW_EPOCHS.items()}
 VIDEO = {"epochs": 3, "batch": 32, "rate": 1e-2}  # minutes on one thread
 FEW_DIGITS = {"labels": LABELS | {"epochs": 200, "patience": 60, "batch": 32, "rate": 2e-2},
               "distilled": DISTILLED | {"epochs": 150, "batch": 32}}  # fmt: skip
