@@ -58,13 +58,14 @@ def compress(
     network = frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
     parsed = recipe.read(recipes)
-    assignments = recipe.assign(network, parsed, {})
+    kept = recipe.trained(network, parsed, {})
+    assignments = recipe.assign(network, parsed, kept)
     if all(a.structure == "dense" for a in assignments.values()):
         raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
-    network, assignments = recipe.reorder(network, assignments, {})
+    network, assignments = recipe.reorder(network, assignments, kept)
     folder, key = out.parent / f"{out.stem}.training", _key(network, [*recipes, precision], train, valid)
-    found = _staged(network, assignments, train, valid, precision, chosen, stages, folder, key,
-                    on_epoch or (lambda epoch: None))  # fmt: skip
+    job = _Job(network, parsed, train, valid, precision, key, on_epoch or (lambda epoch: None))
+    found = job.run(assignments, chosen, stages, folder)
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,44 +90,61 @@ def _key(network: Model, texts: Sequence[str], *sets: Data) -> str:
     return digest.hexdigest()
 
 
-def _staged(network, assignments, train, valid, precision, options, stages, folder, key, on_epoch) -> Model:
-    """Trained again and again, with ever smaller matrices; the integers come at the end."""
-    found, before = network, 0
-    for stage in range(1, stages + 1):
-        last = stage == stages
-        own = replace(options, epochs=options.epochs * stage // stages - before, integer=options.integer * last)
-        aim = recipe.on(found, assignments if last else recipe.relaxed(assignments, stage / stages))
-        shown = lambda e, before=before: on_epoch(replace(e, number=before + e.number))
-        found = _train(network, found, aim, train, valid, precision, own, folder / str(stage), key, shown)
-        before += own.epochs
-    return found
-
-
 def _few(train: Data) -> dict[str, np.ndarray]:
     return {k: a[:CALIBRATION] for k, a in train.inputs.items()}
 
 
-def _train(original, start, assignments, train, valid, precision, options, folder, key, on_epoch) -> Model:
-    """The network trained to do what the original does, with its factors.  start: what has the matrices."""
-    import torch
+@dataclass(frozen=True)
+class _Job:
+    """What all stages of a training share.  key: of the checkpoints."""
 
-    from .torch.distill import Samples, Training
-    from .torch.integers import Integers
-    from .torch.network import Network
+    original: Model
+    recipes: list[recipe.Recipe]
+    train: Data
+    valid: Data
+    precision: str
+    key: str
+    on_epoch: Callable
 
-    def samples(d: Data) -> Samples:
-        as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in original.integers else torch.float32)
+    def run(self, assignments: dict[str, recipe.Assignment], options, stages: int, folder: Path) -> Model:
+        """Trained again and again, with ever smaller matrices; the integers come at the end."""
+        found, before = self.original, 0
+        for stage in range(1, stages + 1):
+            last, kept = stage == stages, recipe.trained(found, self.recipes, {})
+            own = replace(options, epochs=options.epochs * stage // stages - before, integer=options.integer * last)
+            aim = recipe.on(found, assignments if last else recipe.relaxed(assignments, stage / stages, kept))
+            shown = lambda e, before=before: self.on_epoch(replace(e, number=before + e.number))
+            found = self._stage(found, aim, kept, own, folder / str(stage), shown)
+            before += own.epochs
+        return found
+
+    def _stage(self, start: Model, assignments, kept: dict[str, np.ndarray], options, folder: Path, on_epoch) -> Model:
+        """start, trained to do what the original does, with its factors.  kept: factors that it has already."""
+        import torch
+
+        from .torch.distill import Training
+        from .torch.integers import Integers
+        from .torch.network import Network
+
+        torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
+        few = _few(self.train)
+        moments = second_moments(start, few, recipe.needs_moments(assignments, True, kept))
+        student = Network(start, assignments, recipe.decompose(assignments, moments, kept))
+        integers = None if self.precision == "float32" else Integers(assignments, few, self.precision)
+        training = Training(Network(self.original), student, self._samples(self.train), self._samples(self.valid),
+                            options, integers, folder, self.key)  # fmt: skip
+        for epoch in training.run():
+            on_epoch(epoch)
+        return replace(student.trained(), factors=student.factors())
+
+    def _samples(self, d: Data):
+        import torch
+
+        from .torch.distill import Samples
+
+        as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in self.original.integers else torch.float32)
         labels = None if d.labels is None else torch.tensor(d.labels.reshape(len(d.labels)))
         return Samples({v: as_is(v, a) for v, a in d.inputs.items()}, labels)
-
-    torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
-    moments = second_moments(start, _few(train), recipe.needs_moments(assignments, True))
-    student = Network(start, assignments, recipe.decompose(assignments, moments))
-    integers = None if precision == "float32" else Integers(assignments, _few(train), precision)
-    training = Training(Network(original), student, samples(train), samples(valid), options, integers, folder, key)
-    for epoch in training.run():
-        on_epoch(epoch)
-    return replace(student.trained(), factors=student.factors())
 
 
 def _put(out: Path, content: bytes) -> None:

@@ -175,14 +175,14 @@ def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray
     for name, m in decompose(assignments, {}, brought).items():
         a = assignments[name]
         taken = {n for r in recipes for n in _matched(r, a.node)}
-        taken |= {n for n in matrices(a.node) if any(k.startswith(f"{n}.") for k in given)}
+        taken |= {n for n in matrices(a.node) if _mine(given, n)}
         clash = taken if name.endswith(".wu") else taken & {name, f"{a.node.name}.wu"}
         if a.structure != "dense" and not clash:
             w = matrix(a.node, name)
             if np.abs(m.dense() - w).max() > SAME * np.abs(w).max():
                 raise HmdcError(f"{name}: the factors in the file are not those of its weights, which were changed "
                                 f"since; compress the network again, or give --compress '{name}=dense'")  # fmt: skip
-            out |= {k: v for k, v in brought.items() if k.startswith(f"{name}.")}
+            out |= _mine(brought, name)
     return out
 
 
@@ -252,9 +252,14 @@ def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray]
     """
     out = {}
     for name, a in assignments.items():
-        mine = {k: v for k, v in (given or {}).items() if k.startswith(f"{name}.")}
+        mine = _mine(given, name)
         out[name] = _from_factors(a, mine) if mine else _decompose(a, moments.get(name))
     return out
+
+
+def _mine(given: dict[str, np.ndarray] | None, name: str) -> dict[str, np.ndarray]:
+    """The factors of one matrix."""
+    return {k: v for k, v in (given or {}).items() if k.startswith(f"{name}.")}
 
 
 def _decompose(a: Assignment, moment: np.ndarray | None) -> LinearMap:
@@ -292,11 +297,11 @@ def on(model: Model, assignments: dict[str, Assignment]) -> dict[str, Assignment
     return {name: replace(a, node=nodes[a.node.name]) for name, a in assignments.items()}
 
 
-def relaxed(assignments: dict[str, Assignment], share: float) -> dict[str, Assignment]:
-    """Matrices as many times smaller as they become, to the power of share.  share: 0 to 1."""
+def relaxed(assignments: dict[str, Assignment], share: float, given) -> dict[str, Assignment]:
+    """Matrices as many times smaller as they become, to the power of share.  share: 0 to 1.  Given factors stay."""
     out = dict(assignments)
     for name, a in assignments.items():
-        if a.structure != "dense":
+        if a.structure != "dense" and not _mine(given, name):
             m = _decompose(a, None)
             shared = {k: v for k, v in a.options.items() if k in SHARED}
             out[name] = replace(a, options=shared | {"ratio": (m.shape[0] * m.shape[1] / m.parameters()) ** share})
@@ -320,9 +325,8 @@ def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=No
         weighted = a.options.get("weighted")
         if weighted and not calibrated:
             raise HmdcError(f"{name}: weighted=True needs typical inputs: --calibration DATA.npz")
-        trained = any(k.startswith(f"{name}.") for k in given or {})
         possible = STRUCTURES[a.structure].weighted and matrices(a.node)[name][1] <= WIDEST
-        if not trained and calibrated and (possible if weighted is None else weighted):
+        if not _mine(given, name) and calibrated and (possible if weighted is None else weighted):
             names.append(name)
     return names
 
@@ -364,8 +368,7 @@ def reorder(model: Model, assignments: dict[str, Assignment], given=None) -> tup
     """
     for a in list(assignments.values()):
         structure = STRUCTURES[a.structure]
-        trained = any(k.startswith(f"{a.matrix}.") for k in given or {})
-        if not hasattr(structure, "order") or not a.gates or trained:
+        if not hasattr(structure, "order") or not a.gates or _mine(given, a.matrix):
             continue
         nodes = {n.name: n for n in model.nodes}
         layer = nodes[a.node.name]

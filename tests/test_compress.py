@@ -126,6 +126,20 @@ def test_interrupted(tmp_path):
     assert [p.name for p in files[1].parent.iterdir()] == ["small.onnx"]
 
 
+@pytest.mark.parametrize("stages", [1, 2])
+def test_one_matrix_after_the_other(stages, tmp_path):
+    """What was compressed before goes on with its factors, and they are trained as well."""
+    files, samples = [tmp_path / name for name in ("lstm.onnx", "both.onnx")], data(tmp_path)
+    tiny = TINY | {"epochs": 2, "integer": 1, "rate": 1e-2}
+    first = compress(EXERCISES, files[0], samples, ["lstm=lowrank(rank=4)"], **tiny).model.factors
+    done = compress(files[0], files[1], samples, ["fc=lowrank(rank=3)"], stages=stages, **tiny)
+    both = done.model.factors
+    assert {k: v.shape for k, v in both.items() if k in first} == {k: v.shape for k, v in first.items()}
+    assert not any(np.array_equal(both[k], v) for k, v in first.items())
+    assert {k.split(".")[0] for k in both} == {"lstm", "fc"}
+    assert done.rows[1]["parameters"] < done.rows[0]["parameters"]
+
+
 @pytest.mark.parametrize("precision", ["int16", "float32"])
 def test_other_precisions(precision, tmp_path):
     seen = []
