@@ -368,11 +368,12 @@ def reorder(model: Model, assignments: dict[str, Assignment], given=None) -> tup
     """
     for a in list(assignments.values()):
         structure = STRUCTURES[a.structure]
-        if not hasattr(structure, "order") or not a.gates or _mine(given, a.matrix):
+        if not hasattr(structure, "order") or not a.gates:
             continue
         nodes = {n.name: n for n in model.nodes}
         layer = nodes[a.node.name]
-        if units.readers(model, layer) is not None:
+        follow = units.readers(model, layer)
+        if follow is not None and not any(_mine(given, m) for n in (layer, *follow) for m in matrices(n)):
             order = _preferred_order(structure, replace(a, node=layer))
             model = units.permute(model, layer, order)
     nodes = {n.name: n for n in model.nodes}

@@ -192,6 +192,18 @@ def test_hidden_units_move_only_when_all_readers_follow(tmp_path):
     assert np.array_equal(kept.nodes[0].weights["w"], LSTM.nodes[0].weights["w"])
 
 
+@pytest.mark.parametrize("matrix", ["rec.w", "fc"])
+def test_hidden_units_of_trained_factors_stay(matrix):
+    """Of the layer itself, and of one that reads it."""
+    texts = [f"{matrix}=lowrank(rank=2)", "rec.u=hmd(ratio=2)"]
+    before = recipe.assign(LSTM, recipe.read(texts[:1]), {})
+    given = recipe.factors(before, recipe.decompose(before, {}))
+    _, assigned = recipe.reorder(LSTM, recipe.assign(LSTM, recipe.read(texts[1:]), given), given)
+    assert assigned["rec.u"].structure == "hmd" and assigned[matrix].structure == "lowrank"
+    for name, a in assigned.items():
+        assert np.array_equal(recipe.matrix(a.node, name), recipe.matrix(before[name].node, name))
+
+
 def test_weighting_lowers_the_output_error(tmp_path):
     """Inputs of very different power: the weighted decomposition spends its rank where they are."""
     model = network("rnn", 12, 16, 4)
