@@ -32,7 +32,7 @@ class Compressed:
 
 
 def compress(
-    model: str | Path,
+    model: str | Path | Model,
     out: str | Path,
     samples: str | Path,
     recipes: Sequence[str],
@@ -55,7 +55,7 @@ def compress(
     if out.suffix != ".onnx" or out.is_dir():
         raise HmdcError(f"{out}: the result is an ONNX file; give it a name with the suffix .onnx")
     compiler.known("--precision", precision, compiler.PRECISIONS)
-    network = frontends.load(Path(model))
+    network = model if isinstance(model, Model) else frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
     parsed = recipe.read(recipes)
     kept = recipe.trained(network, parsed, {})
@@ -83,7 +83,8 @@ def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple
 
 def _key(network: Model, texts: Sequence[str], *sets: Data) -> str:
     """What a checkpoint must have in common with this training."""
-    digest = hashlib.sha256(str((network.sha256, texts)).encode())
+    layers = [(n.op, n.name, n.attrs) for n in network.nodes]  # of one file there may be several descriptions
+    digest = hashlib.sha256(str((network.sha256, layers, texts)).encode())
     for d in sets:
         for a in (*d.inputs.values(), *([] if d.labels is None else [d.labels])):
             digest.update(np.ascontiguousarray(a).tobytes())

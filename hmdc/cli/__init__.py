@@ -9,7 +9,6 @@ from .. import __version__, bench, compiler, data, frontends, verify
 from ..boards import load_boards
 from ..compiler import MODES, PRECISIONS, Build
 from ..errors import HmdcError
-from ..model import Model
 from ..report import layer_table, reuse_line
 from ..savings import savings
 from ..target import TARGETS
@@ -26,7 +25,7 @@ from .options import (
     shape_option,
     steps_option,
 )
-from .shell import Group, complain, errors, progress, say, switched, switches, table, write, write_json
+from .shell import Group, complain, errors, progress, say, say_found, switched, switches, table, write, write_json
 from .training import compress_command
 
 
@@ -94,12 +93,6 @@ def compile(model, out, shapes, json_file, **options) -> None:
         say(table("layers", [{k: v for k, v in layer.items() if k != "matrices"} for layer in r["layers"]]))
         say(table("matrices", [m | {"note": m.get("note", "")} for m in matrices]))
     write_json(json_file, r)
-
-
-def say_found(network: Model) -> None:
-    """What a file without a graph was taken for."""
-    if network.found:
-        say(table(f"read from {network.path}, {network.steps} steps", network.found))
 
 
 def read_data(build: Build, path: Path, limit: int | None) -> data.Data:

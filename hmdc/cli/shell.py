@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import HmdcError
+from ..model import Model
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -107,3 +108,9 @@ def table(title: str, rows: list[dict]) -> Table:
     for row in rows:
         t.add_row(*("-" if v is None else str(v) for v in row.values()))
     return t
+
+
+def say_found(network: Model) -> None:
+    """What a file without a graph was taken for."""
+    if network.found:
+        say(table(f"read from {network.path}, {network.steps} steps", network.found))

@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .. import frontends
 from ..compiler import PRECISIONS
 from ..compress import compress
-from .options import data_option, json_option, model_argument
-from .shell import errors, say, switched, table, write_json
+from .options import architecture_option, data_option, json_option, model_argument, shape_option, steps_option
+from .shell import errors, say, say_found, switched, table, write_json
 
 SHOWN = 10  # epochs from one line to the next where there is no terminal
 
@@ -36,8 +37,11 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
               help="Of learning; default: the best of some, after a short trial.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same file.")
 @click.option("--freeze", is_flag=True, help="Train the factors alone.")
+@steps_option
+@shape_option
+@architecture_option
 @json_option
-def compress_command(model, data_file, recipes, out, validate, json_file, **options) -> None:
+def compress_command(model, data_file, recipes, out, validate, steps, shapes, architecture, json_file, **options):
     """Decompose matrices of MODEL and train it again to do what it did; labels y in the data help.
 
     Interrupted, the same command goes on where it was.  Needs PyTorch: pip install 'hmdc[torch]'.
@@ -46,8 +50,10 @@ def compress_command(model, data_file, recipes, out, validate, json_file, **opti
     hmdc compress kws.onnx --data train.npz --compress 'lstm=kronecker(ratio=16)' -o kws16.onnx
     hmdc compile kws16.onnx --calibration typical.npz -o build/kws16
     """
+    network = frontends.load(model, steps, shapes, architecture)
+    say_found(network)
     with epochs(options["epochs"], "trying learning rates" * (options["rate"] is None)) as show:
-        result = compress(model, out, data_file, recipes, validate, show, **options)
+        result = compress(network, out, data_file, recipes, validate, show, **options)
     say(table(f"{out}, validation", result.rows))
     write_json(json_file, result.rows)
 
