@@ -15,6 +15,7 @@ import numpy as np
 from hmdc import data, frontends, recipe, units, widths
 from hmdc.cells import CELLS
 from hmdc.check import check
+from hmdc.classes import classes
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
 from hmdc.lower import joinable, lower
@@ -73,7 +74,7 @@ def measure(original: Model, network: Model, texts, samples, test) -> str:
     found = simulate(program, data.to_integers(program, test.inputs))
     got = {k: data.to_real(program, k, a) for k, a in found.items()}
     reference = {k: evaluate(original, test.inputs)[k] for k in got}
-    f = compare(reference, got, test.labels)
+    f = compare(reference, got, test.labels, classes(original, next(iter(got))))
     layers = {n.name for n in network.nodes if n.op in CELLS}
     mine = [a for a in assigned.values() if a.node.name in layers]
     size = stored_bytes([c for c in program.calls() if c.name.split(".")[0] in layers])

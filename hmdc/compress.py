@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from . import compiler, data, factor_file, frontends, recipe
+from .classes import check_labels, classes
 from .data import Data
 from .errors import HmdcError
 from .frontends.onnx.write import write
@@ -57,6 +58,8 @@ def compress(
     compiler.known("--precision", precision, compiler.PRECISIONS)
     network = model if isinstance(model, Model) else frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
+    for part in (train, valid):
+        check_labels(part.labels, network)
     parsed = recipe.read(recipes)
     kept = recipe.trained(network, parsed, {})
     assignments = recipe.assign(network, parsed, kept)
@@ -144,7 +147,7 @@ class _Job:
         from .torch.distill import Samples
 
         as_is = lambda v, a: torch.tensor(a, dtype=torch.int64 if v in self.original.integers else torch.float32)
-        labels = None if d.labels is None else torch.tensor(d.labels.reshape(len(d.labels)))
+        labels = None if d.labels is None else torch.tensor(d.labels.reshape(len(d.labels), -1))
         return Samples({v: as_is(v, a) for v, a in d.inputs.items()}, labels)
 
 
@@ -159,7 +162,8 @@ def _put(out: Path, content: bytes) -> None:
 def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid: Data, precision: str) -> list[dict]:
     """Bytes, MACs, and what validation says of floats and of the compiled integers."""
     rows, reference = [], evaluate(before, valid.inputs)
-    shown = "agreement" if valid.labels is None else "int_accuracy"
+    n_classes = classes(before, before.outputs[0])
+    shown = "int_accuracy" if valid.labels is not None else "agreement" if n_classes else "snr_db"
     with tempfile.TemporaryDirectory(prefix="hmdc-compress-") as scratch:
         typical = Path(scratch) / "calibration.npz"
         typical.write_bytes(data.npz(calibration))
@@ -171,11 +175,12 @@ def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid
                 integers = simulate(program, data.to_integers(program, valid.inputs))
                 found[precision] = real_outputs(program, {"run": integers})
             outputs = {p.name: reference[p.name] for p in program.outputs}
-            judged = {k: compare(outputs, {v: values[v] for v in outputs}, valid.labels) for k, values in found.items()}
-            rows.append({"": name, "parameters": _parameters(r), "weights": r["weights_bytes"],
-                         "flash": r["flash_bytes"], "MACs": r["macs"],
-                         **{f"{shown.removeprefix('int_')} {k}": round(f[shown], 4)
-                            for k, f in judged.items()}})  # fmt: skip
+            row = {"": name, "parameters": _parameters(r), "weights": r["weights_bytes"], "flash": r["flash_bytes"],
+                   "MACs": r["macs"]}  # fmt: skip
+            for kind, values in found.items():
+                figure = compare(outputs, {v: values[v] for v in outputs}, valid.labels, n_classes)[shown]
+                row[f"{shown.removeprefix('int_')} {kind}"] = "exact" if figure is None else round(figure, 4)
+            rows.append(row)
     return rows
 
 

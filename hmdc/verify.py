@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .classes import check_labels, classes, pick
 from .compiler import Build
 from .data import Data, to_integers, to_real
 from .errors import HmdcError
@@ -65,16 +66,18 @@ def execute(build: Build, where: str, inputs: dict[str, np.ndarray]) -> dict[str
 def verify(build: Build, data: Data, places: tuple[str, ...] = ("host",)) -> Verification:
     """Run every sample through every entry on every place.  Raises HmdcError when a tool is missing."""
     program = build.program
+    check_labels(data.labels, build.model)
     inputs = to_integers(program, data.inputs)
     expected = {e: simulate(program, inputs, e) for e in program.entries}
     floats = evaluate(build.model, data.inputs)
     reference = {p.name: floats[p.name] for p in program.outputs}
+    n_classes = classes(build.model, next(iter(reference)))
     on, differences = {}, []
     for where in places:
         found = execute(build, where, inputs)
         difference = first_difference(program, where, found, expected)
         on[where] = {"bit_exact": None if program.precision == "float32" else difference is None,
-                     **compare(reference, real_outputs(program, found), data.labels)}  # fmt: skip
+                     **compare(reference, real_outputs(program, found), data.labels, n_classes)}  # fmt: skip
         if difference:
             if where == "host" and program.precision != "float32":
                 difference = replace(difference, cause=_cause(build, inputs, difference))
@@ -123,25 +126,19 @@ def first_difference(program: Program, where: str, found, expected) -> Differenc
     return None
 
 
-def compare(reference: dict[str, np.ndarray], got: dict[str, np.ndarray], labels: np.ndarray | None) -> dict:
-    """Errors over all outputs in real units; agreement and accuracy of the first."""
+def compare(
+    reference: dict[str, np.ndarray], got: dict[str, np.ndarray], labels: np.ndarray | None, n_classes: int
+) -> dict:
+    """Errors over all outputs in real units; agreement and accuracy of the first, of so many classes."""
     error = np.concatenate([(got[k] - reference[k]).ravel() for k in reference])
     power = sum(float((reference[k] ** 2).sum()) for k in reference)
     noise = float((error**2).sum())
     first = next(iter(reference))
-    picks = [a[first].reshape(*reference[first].shape).argmax(axis=-1) for a in (reference, got)]
-    accuracy = [None if labels is None else _accuracy(p, labels) for p in picks]
+    picks = [pick(a[first].reshape(*reference[first].shape), n_classes) for a in (reference, got)]
+    accuracy = [None if labels is None else float((p.ravel() == labels.ravel()).mean()) for p in picks]
     return {
         "float_accuracy": accuracy[0], "int_accuracy": accuracy[1],
-        "agreement": float((picks[0] == picks[1]).mean()),
+        "agreement": float((picks[0] == picks[1]).mean()) if n_classes else None,
         "max_abs_error": float(np.abs(error).max()), "rms_error": float(np.sqrt((error**2).mean())),
         "snr_db": None if noise == 0 or power == 0 else float(10 * np.log10(power / noise)),
     }  # fmt: skip
-
-
-def _accuracy(picks: np.ndarray, labels: np.ndarray) -> float:
-    squeeze = lambda a: a.reshape(len(a), *(n for n in a.shape[1:] if n != 1))
-    picks, labels = squeeze(picks), squeeze(labels)
-    if picks.shape != labels.shape:
-        raise HmdcError(f"labels y have shape {labels.shape} but the first output has classes of shape {picks.shape}")
-    return float((picks == labels).mean())

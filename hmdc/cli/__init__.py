@@ -122,8 +122,9 @@ def verify_command(ctx, build, data_file, places, limit, json_file) -> None:
         say(f"{where}: {_verdict(figures)}")
     f = result.figures
     snr = "exact" if f["snr_db"] is None else f"{f['snr_db']:.1f} dB"
+    agreement = "" if f["agreement"] is None else f"agreement {f['agreement']:.4f}, "
     say(
-        f"against float, {result.samples} samples: argmax agreement {f['agreement']:.4f}, "
+        f"against float, {result.samples} samples: {agreement}"
         f"signal-to-noise {snr}, error max {f['max_abs_error']:.3g}, rms {f['rms_error']:.3g}"
     )
     if f["float_accuracy"] is not None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..cells import CELLS
+from ..classes import classes, logits
 from ..errors import HmdcError
 from ..model import Model
 from .integers import Integers
@@ -58,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Samples:
-    """inputs: name -> [samples, *shape]; labels: [samples] or None."""
+    """inputs: name -> [samples, *shape]; labels: [samples] or [samples, steps] or None."""
 
     inputs: Values
     labels: Tensor | None
@@ -73,11 +74,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a progress bar shows.  loss: of the training; agreement: with the original, and accuracy, in validation."""
+    """What a progress bar shows.  loss: of the training; agreement: with the original, and accuracy, in validation;
+    None without classes or labels."""
 
     number: int
     loss: float
-    agreement: float
+    agreement: float | None
     accuracy: float | None
     best: bool
     integer: bool
@@ -89,17 +91,6 @@ def schedule(steps: int) -> Callable[[int], float]:
     return lambda step: min((step + 1) / warm, 0.5 + 0.5 * cos(pi * min(1.0, step / steps)))
 
 
-def logits(model: Model, output: str) -> str:
-    """The value whose softmax an output is, or the output itself."""
-    producers, v = model.producers(), output
-    while v in producers and producers[v].op in ("reshape", "softmax", "log_softmax"):
-        node = producers[v]
-        if node.op != "reshape":
-            return node.inputs[0]
-        v = node.inputs[0]
-    return output
-
-
 class Loss:
     """Distance of a network to the original.  values: of the original, on some samples.
 
@@ -109,6 +100,7 @@ class Loss:
     def __init__(self, model: Model, values: Values, options: Options):
         self.options = options
         self.outputs = [logits(model, v) for v in model.outputs]
+        self.classes = {logits(model, v): classes(model, v) for v in model.outputs}
         self.hidden = [hidden(n) for n in model.nodes if n.op in CELLS]
         self.spread = {v: values[v].var().clamp(min=1e-8) for v in (*self.outputs, *self.hidden)}
 
@@ -118,16 +110,21 @@ class Loss:
             states = sum(self._apart(v, values, original) for v in self.hidden) / len(self.hidden)
             total = total + self.options.hidden * states
         for v in self.outputs:
-            if values[v].shape[-1] > 1:
-                softened = [F.log_softmax(a[v] / TEMPERATURE, -1).flatten(0, -2) for a in (values, original)]
+            if self.classes[v]:
+                softened = [F.log_softmax(scores(a[v]) / TEMPERATURE, -1).flatten(0, -2) for a in (values, original)]
                 total = total + TEMPERATURE**2 * F.kl_div(*softened, reduction="batchmean", log_target=True)
         if labels is not None and self.options.labels and (labels >= 0).any():
-            scores = values[self.outputs[0]]
-            total = total + self.options.labels * F.cross_entropy(scores.reshape(len(scores), -1), labels)
+            own = scores(values[self.outputs[0]]).flatten(0, -2)
+            total = total + self.options.labels * F.cross_entropy(own, labels.flatten())
         return total
 
     def _apart(self, v: str, values: Values, original: Values) -> Tensor:
         return (values[v] - original[v]).square().mean() / self.spread[v]
+
+
+def scores(values: Tensor) -> Tensor:
+    """Of two classes, where there is a single logit."""
+    return values if values.shape[-1] > 1 else F.pad(values, (1, 0))
 
 
 class Training:
@@ -214,8 +211,9 @@ class Training:
         n = len(part)
         other, mixed = torch.randperm(n, generator=chance), torch.rand(n, generator=chance) < self.options.mix
         share = torch.where(mixed, torch.rand(n, generator=chance), 1.0)
-        blend = lambda a: torch.lerp(a[other], a, share.reshape(n, *[1] * (a.dim() - 1)))
-        labels = None if part.labels is None else part.labels.masked_fill(mixed, NO_LABEL)
+        each = lambda v, a: v.reshape(n, *[1] * (a.dim() - 1))
+        blend = lambda a: torch.lerp(a[other], a, each(share, a))
+        labels = None if part.labels is None else part.labels.masked_fill(each(mixed, part.labels), NO_LABEL)
         return Samples({k: blend(a) for k, a in part.inputs.items()}, labels)
 
     def _values(self, inputs: Values, integer: bool) -> Values:
@@ -230,12 +228,13 @@ class Training:
         with torch.no_grad():
             values = self._values(self.valid.inputs, integer)
             distance = self.loss(values, self.wanted, None).item()
-        scores, original = (a[self.loss.outputs[0]].flatten(0, -2) for a in (values, self.wanted))
-        agreement = (scores.argmax(-1) == original.argmax(-1)).double().mean().item()
-        labels, accuracy = self.valid.labels, None
-        if labels is not None:
-            accuracy = (scores.reshape(len(labels), -1).argmax(-1) == labels).double().mean().item()
-        score = (agreement if accuracy is None else accuracy) - 1e-3 * min(distance, 100.0)
+        agreement, accuracy, labels, first = None, None, self.valid.labels, self.loss.outputs[0]
+        if self.loss.classes[first]:
+            found, original = (scores(a[first]).argmax(-1) for a in (values, self.wanted))
+            agreement = (found == original).double().mean().item()
+            if labels is not None:
+                accuracy = (found.flatten() == labels.flatten()).double().mean().item()
+        score = next((v for v in (accuracy, agreement) if v is not None), 0.0) - 1e-3 * min(distance, 100.0)
         best = score > self.score and self.epoch >= self.pruned
         self.stale = 0 if best or self.epoch < self.pruned else self.stale + 1
         if best:

@@ -1,24 +1,27 @@
 """What the compiled network says: the compiler's own integers, for training that feels their rounding."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .. import compiler, data, recipe
+from ..classes import logits
 from ..linear import LinearMap
 from ..lower import joinable, lower
 from ..model import Model
 from ..quantize import quantize
 from ..recipe import Assignment
+from ..rewrite import drop_dead
 from ..simulate import simulate
 from ..widths import narrow
 from .network import Network
 
 
 class Integers:
-    """outputs of a network in int8, in real units.  calibration: model inputs, real numbers.
+    """Outputs of a network in int8, in real units: logits where they are classes.  calibration: real model inputs.
 
     The scales of activations are those of the first call; weights are rounded anew in every call.
     """
@@ -29,6 +32,7 @@ class Integers:
 
     def __call__(self, network: Network, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         model = network.trained()
+        model = drop_dead(replace(model, outputs=list(dict.fromkeys(logits(model, v) for v in model.outputs))))
         maps = recipe.decompose(recipe.on(model, self.assignments), {}, network.factors())
         if self.choices is None:
             lowered = lambda joint: lower(model, maps, self.precision, joint=joint)
