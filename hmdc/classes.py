@@ -24,9 +24,9 @@ def classes(model: Model, output: str) -> int:
     return n if n > 1 else 2 * (logits(model, output) != output)
 
 
-def pick(values: np.ndarray, classes: int) -> np.ndarray:
+def pick(values: np.ndarray) -> np.ndarray:
     """Real outputs [..., n] -> classes [...]: the largest, or whether a single one is beyond one half."""
-    return values.argmax(axis=-1) if values.shape[-1] > 1 or not classes else (values[..., 0] > 0.5).astype(int)
+    return values.argmax(axis=-1) if values.shape[-1] > 1 else (values[..., 0] > 0.5).astype(int)
 
 
 def check_labels(labels: np.ndarray | None, model: Model) -> None:

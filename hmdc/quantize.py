@@ -97,10 +97,12 @@ def _coarser(program: Program, scales: Scales, q: Quantizer) -> Scales:
         if bits := call.excess(q):
             (grid,) = program.buffers[call.y.buf].grids(call.y)
             excess[grid.name] = max(bits, excess.get(grid.name, 0))
-    formats = {g.name: g.fmt for b in program.buffers.values() for g in b.grids()}
-    free = [g for g in _groups(program) if all(formats[n].scale is None and formats[n].bits > 8 for n in g)]
-    worst = {name: max(excess.get(n, 0) for n in group) for group in free for name in group} if excess else {}
-    return {n: (scales[n][0] * 2.0**bits, scales[n][1]) for n, bits in worst.items() if bits}
+    formats, found = {g.name: g.fmt for b in program.buffers.values() for g in b.grids()}, {}
+    for group in _groups(program) if excess else ():
+        if all(formats[n].scale is None and formats[n].bits > 8 for n in group):
+            factor = 2.0 ** max(excess.get(n, 0) for n in group)
+            found |= {n: (scales[n][0] * factor, scales[n][1]) for n in group if factor > 1}
+    return found
 
 
 def scales(program: Program, ranges: dict[str, Range]) -> Scales:

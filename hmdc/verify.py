@@ -134,7 +134,7 @@ def compare(
     power = sum(float((reference[k] ** 2).sum()) for k in reference)
     noise = float((error**2).sum())
     first = next(iter(reference))
-    picks = [pick(a[first].reshape(*reference[first].shape), n_classes) for a in (reference, got)]
+    picks = [pick(a[first].reshape(*reference[first].shape)) for a in (reference, got)]
     accuracy = [None if labels is None else float((p.ravel() == labels.ravel()).mean()) for p in picks]
     return {
         "float_accuracy": accuracy[0], "int_accuracy": accuracy[1],
