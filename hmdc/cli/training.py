@@ -76,4 +76,4 @@ def epochs(most: int, first: str):
 def _figures(epoch) -> str:
     agreement = "" if epoch.agreement is None else f", agreement with the original {epoch.agreement:.4f}"
     accuracy = "" if epoch.accuracy is None else f", accuracy {epoch.accuracy:.4f}"
-    return f"{'int8 ' * epoch.integer}loss {epoch.loss:.4f}{agreement}{accuracy}"
+    return f"{'integers, ' * epoch.integer}loss {epoch.loss:.4f}{agreement}{accuracy}"
