@@ -202,9 +202,9 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
     return read_samples(model, path).inputs
 
 
-def read_samples(model: Model, path: str | Path) -> data.Data:
-    """A data file for a network; states may be missing.  Raises HmdcError as data.load does."""
-    return data.load(Path(path), model.inputs, set(roles(model).states), model.integers)
+def read_samples(model: Model, path: str | Path, most: int = data.MAX_BYTES) -> data.Data:
+    """A data file for a network, of at most so many bytes; states may be missing.  Raises HmdcError as data.load does."""
+    return data.load(Path(path), model.inputs, set(roles(model).states), model.integers, most)
 
 
 def _generate(model: Model, assignments, maps, program: Program, name: str, target: str,

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import compiler, data, factor_file, frontends, recipe
 from .classes import check_labels, classes
-from .data import Data
+from .data import MAX_TRAINING, Data
 from .errors import HmdcError
 from .frontends.onnx.write import write
 from .model import Model
@@ -76,7 +76,7 @@ def compress(
 
 
 def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
-    train = compiler.read_samples(network, path)
+    train = compiler.read_samples(network, path, MAX_TRAINING)
     if validate is not None:
         return train, compiler.read_samples(network, validate)
     order = np.random.default_rng(seed).permutation(train.samples)

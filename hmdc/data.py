@@ -14,7 +14,8 @@ from .errors import HmdcError
 from .program import Port, Program
 
 MAX_BYTES = 1 << 27  # of one file, uncompressed
-MAX_VALUES = 1 << 25
+MAX_TRAINING = 1 << 30  # of a file to train with
+SMALLEST = 4  # bytes of a value; smaller ones count as so many, as all become float64
 HEADERS = {(1, 0): read_array_header_1_0, (2, 0): read_array_header_2_0}
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -40,16 +41,16 @@ class Data:
 
 
 def load(path: Path, shapes: dict[str, tuple[int, ...]], optional: set[str] = frozenset(),
-         integers: dict[str, tuple[int, int]] = MappingProxyType({})) -> Data:  # fmt: skip
+         integers: dict[str, tuple[int, int]] = MappingProxyType({}), most: int = MAX_BYTES) -> Data:  # fmt: skip
     """Read `path` for a model with inputs `shapes`; those in `optional` (states) may be absent, those in
-    `integers` are integers, least to most.
+    `integers` are integers, least to most.  most: bytes of its arrays.
 
     Raises HmdcError naming the file, the array, its shape and the shape that is wanted.
     """
-    arrays = _read(path)
+    arrays = _read(path, most)
     names = list(shapes)
-    if (values := sum(a.size for a in arrays.values())) > MAX_VALUES:
-        raise HmdcError(f"{path} holds {values} values; the most is {MAX_VALUES}: use fewer samples")
+    if (values := sum(a.size for a in arrays.values())) > most // SMALLEST:
+        raise HmdcError(f"{path} holds {values} values; the most is {most // SMALLEST}: use fewer samples")
     if "x" in arrays and names and names[0] not in arrays:
         arrays[names[0]] = arrays.pop("x")
     labels = arrays.pop("y", None) if "y" not in shapes else None
@@ -74,11 +75,11 @@ def how_to(name: str) -> str:
     return f"make it with numpy.savez('data.npz', {name if name.isidentifier() else 'x'}=samples)"
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path, most: int) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise HmdcError(f"{path}: no such data file; {how_to('x')}")
     try:
-        return arrays(path, "use fewer samples")
+        return arrays(path, "use fewer samples", most)
     except HmdcError:
         raise
     except Exception as e:  # numpy raises whatever zip and its header parser do
@@ -87,12 +88,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from e
 
 
-def arrays(path: Path, less: str) -> dict[str, np.ndarray]:
-    """What a .npz file holds; a .npy file holds x.  less: what to do where that is too much.
+def arrays(path: Path, less: str, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """What a .npz file holds; a .npy file holds x.  less: what to do where that is more than `most` bytes.
 
     Raises HmdcError for too much, anything else for files that are damaged.
     """
-    _check_size(path, less)
+    _check_size(path, less, most)
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return {"x": loaded}
@@ -110,14 +111,14 @@ def plain(loaded: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
     return {name: loaded[name] for name in loaded.files}
 
 
-def _check_size(path: Path, less: str) -> None:
+def _check_size(path: Path, less: str, most: int) -> None:
     """A small file can unpack to a huge one."""
     size = Path(path).stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as z:
             size = sum(member.file_size for member in z.infolist())
-    if size > MAX_BYTES:
-        raise HmdcError(f"{path} holds {size} bytes of arrays; the most is {MAX_BYTES}: {less}")
+    if size > most:
+        raise HmdcError(f"{path} holds {size} bytes of arrays; the most is {most}: {less}")
 
 
 def npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -143,9 +144,9 @@ def _fit(path: Path, name: str, a: np.ndarray, shape: tuple[int, ...]) -> np.nda
     if a.ndim == 0 or squeeze(a.shape[1:]) != squeeze(shape):
         raise HmdcError(f"{path}: array {name!r} has shape {tuple(a.shape)} but {want} is wanted")
     a = a.astype(np.float64).reshape(len(a), *shape)
-    wrong = np.argwhere(~(np.abs(a) <= LARGEST))
-    if len(wrong):
-        at = tuple(wrong[0].tolist())
+    wrong = ~((a >= -LARGEST) & (a <= LARGEST))
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0].tolist())
         raise HmdcError(f"{path}: array {name!r} has the value {a[at]} at {list(at)}; finite float32 values are wanted")
     return a
 

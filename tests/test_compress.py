@@ -20,6 +20,7 @@ import hmdc
 from hmdc import frontends, recipe
 from hmdc.cli import main
 from hmdc.compress import compress
+from hmdc.data import MAX_BYTES, MAX_TRAINING
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
 from hmdc.reference import evaluate
@@ -261,3 +262,11 @@ def test_bad_input(tmp_path):
         done = CliRunner().invoke(main, [*fixed, *wrong])
         one_line(done.exit_code, done.stdout, done.stderr, says)
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_too_much_data(tmp_path, monkeypatch):
+    """More is read to train than to calibrate, but not anything."""
+    assert MAX_TRAINING > MAX_BYTES
+    monkeypatch.setattr("hmdc.compress.MAX_TRAINING", 10_000)
+    with pytest.raises(HmdcError, match="bytes of arrays; the most is 10000: use fewer samples"):
+        compress(EXERCISES, tmp_path / "out.onnx", data(tmp_path), RECIPES["lowrank"])
