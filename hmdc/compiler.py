@@ -203,7 +203,7 @@ def _calibration(model: Model, precision: str, path) -> dict[str, np.ndarray]:
 
 
 def read_samples(model: Model, path: str | Path, most: int = data.MAX_BYTES) -> data.Data:
-    """A data file for a network, of at most so many bytes; states may be missing.  Raises HmdcError as data.load does."""
+    """A data file of at most `most` bytes for a network; states may be missing.  Raises HmdcError as data.load does."""
     return data.load(Path(path), model.inputs, set(roles(model).states), model.integers, most)
 
 
