@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from .simulate import simulate
 from .verify import compare, real_outputs
 
 CALIBRATION = 256  # samples
-VALIDATION = 5  # one of so many samples, where no file is given
+VALIDATION = 4096  # samples, or a fifth where that is less and no file is given
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ def compress(
     if out.suffix != ".onnx" or out.is_dir():
         raise HmdcError(f"{out}: the result is an ONNX file; give it a name with the suffix .onnx")
     compiler.known("--precision", precision, compiler.PRECISIONS)
+    if stages > chosen.epochs:
+        raise HmdcError(f"--stages {stages}: they share {chosen.epochs} epochs; use fewer stages or more epochs")
+    if chosen.rate is not None and not 0 < chosen.rate < inf:
+        raise HmdcError(f"--rate {chosen.rate}: use a positive number, or leave it out")
     network = model if isinstance(model, Model) else frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
     for part in (train, valid):
@@ -72,7 +77,10 @@ def compress(
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
     shutil.rmtree(folder, ignore_errors=True)
-    return Compressed(found, _table(network, out, _few(train), valid, precision))
+    try:
+        return Compressed(found, _table(network, out, _few(train), valid, precision))
+    except HmdcError as e:
+        raise HmdcError(f"{out} is written, but does not compile: {e}") from e
 
 
 def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple[Data, Data]:
@@ -80,7 +88,7 @@ def _data(network: Model, path: Path, validate: Path | None, seed: int) -> tuple
     if validate is not None:
         return train, compiler.read_samples(network, validate)
     order = np.random.default_rng(seed).permutation(train.samples)
-    n = train.samples // VALIDATION
+    n = min(train.samples // 5, VALIDATION)
     return train.pick(np.sort(order[n:])), train.pick(np.sort(order[:n]))
 
 

@@ -257,6 +257,9 @@ def test_bad_input(tmp_path):
         (["--data", samples, "--compress", "nolstm=lowrank(rank=2)"], "matches no matrix"),
         (["--data", str(tmp_path / "one.npz"), "--compress", "lowrank(rank=2)"], "too few"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(tmp_path / "out.pt")], "suffix .onnx"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "-o", samples + "/out.onnx"], "--out .* cannot be writ"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "--rate", "nan"], "--rate nan: use a positive number"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "--epochs", "2", "--stages", "3"], "--stages 3: .* 2 ep"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--validate", str(tmp_path / "no.npz")], "no such data"),
     ):
         done = CliRunner().invoke(main, [*fixed, *wrong])

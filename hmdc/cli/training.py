@@ -8,8 +8,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import frontends
 from ..compiler import PRECISIONS
-from ..compress import compress
-from .options import architecture_option, data_option, json_option, model_argument, shape_option, steps_option
+from ..compress import VALIDATION, compress
+from .options import (
+    architecture_option,
+    data_option,
+    json_option,
+    model_argument,
+    parse_file,
+    shape_option,
+    steps_option,
+)
 from .shell import errors, say, say_found, switched, table, write_json
 
 SHOWN = 10  # epochs from one line to the next where there is no terminal
@@ -20,9 +28,14 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
 @data_option
 @click.option("--compress", "recipes", multiple=True, required=True, metavar="RECIPE",
               help="[pattern=]structure(options), or @FILE.toml; repeatable.")  # fmt: skip
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="OUT.onnx", help="File to write.")
-@click.option("--validate", type=click.Path(path_type=Path), metavar="F.npz",
-              help="Samples that choose the best epoch; default: a fifth of --data.")  # fmt: skip
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), callback=parse_file, metavar="OUT.onnx",
+              help="File to write.")  # fmt: skip
+@click.option(
+    "--validate",
+    type=click.Path(path_type=Path),
+    metavar="F.npz",
+    help=f"Samples to choose the best epoch by; default: a fifth of --data, at most {VALIDATION}.",
+)
 @click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True, help="At most.")
 @click.option("--integer-epochs", "integer", type=click.IntRange(min=0), default=5, show_default=True,
               help="The last of them, on the integers of the compiled network.")  # fmt: skip
