@@ -157,7 +157,12 @@ def test_claims():
     assert v["int8 within 0.5 points of float"] == "**not held** (worst of 3: -0.6)"
     assert v["Kronecker layer in int8 50 times smaller than in float32"] == "**not held** (1x)"  # 4 * 1 / 3 bytes
     v = verdicts(made_up("dense", 0.90), made_up("kronecker", 0.88), made_up("kronecker", 0.86, seed=1))
-    assert v[near] == "**not held** (-3.0)"  # the mean of both seeds
+    assert v[near] == "**not held** (-2.0)"  # of the seed that both have
+    other = made_up("dense", 0.89, seed=1)
+    v = verdicts(made_up("dense", 0.90), other, made_up("kronecker", 0.88), made_up("kronecker", 0.86, seed=1))
+    assert v[near] == "**not held** (-2.5)"  # the mean of both
+    assert verdicts(other, made_up("kronecker", 0.88))[near] == claims.NOT_MEASURED
+    assert claims.smallest("tiny", claims.table([other, made_up("kronecker", 0.88)])) == "none"
     assert v["int8 within 0.5 points of float"] == "held (worst of 2: +0.0)"
     title = "Hybrid Kronecker 20x above Kronecker"
     none = {"network": "tiny", "method": "hybrid_20x", "seed": 0, "impossible": "x: nearest possible"}

@@ -55,6 +55,12 @@ def table(rows: Sequence[dict]) -> dict[tuple[str, str], Seen]:
     return {key: seen(group) for key, group in groups.items()}
 
 
+def same_seeds(found: Sequence[Seen]) -> list[Seen]:
+    """The same, of the seeds that all of them have; none where there is no such seed."""
+    common = set.intersection(*({r["seed"] for r in s.rows if "impossible" not in r} for s in found))
+    return [seen([r for r in s.rows if r["seed"] in common]) for s in found] if common else []
+
+
 @dataclass(frozen=True)
 class Claim:
     """methods: those that it is about, or () for all that are measured.  judge: their rows -> held, and the figure."""
@@ -65,12 +71,13 @@ class Claim:
 
     def verdict(self, network: str, found: dict[tuple[str, str], Seen]) -> str:
         if self.methods:
-            rows = [found.get((network, m)) for m in self.methods]
-            if any(r is not None and r.impossible for r in rows):
+            named = [found.get((network, m)) for m in self.methods]
+            if any(s is not None and s.impossible for s in named):
                 return IMPOSSIBLE
+            rows = [] if None in named else same_seeds(named)
         else:
-            rows = [r for (name, _), r in found.items() if name == network and not r.impossible and r.int8 is not None]
-        if not rows or None in rows:
+            rows = [s for (n, _), s in found.items() if n == network and not s.impossible and s.int8 is not None]
+        if not rows:
             return NOT_MEASURED
         held, figure = self.judge(*rows)
         return f"{'held' if held else '**not held**'} ({figure})"
@@ -106,7 +113,8 @@ def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str:
     own = {m: s for (n, m), s in found.items() if n == network and not s.impossible and s.int8 is not None}
     if "dense" not in own or len(own) < 2:
         return NOT_MEASURED
-    near = [m for m, s in own.items() if m != "dense" and _near_dense(s, own["dense"])[0]]
+    pairs = {m: same_seeds([s, own["dense"]]) for m, s in own.items() if m != "dense"}
+    near = [m for m, pair in pairs.items() if pair and _near_dense(*pair)[0]]
     if not near:
         return "none"
     best = min(near, key=lambda m: own[m].bytes)

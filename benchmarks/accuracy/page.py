@@ -23,9 +23,9 @@ How they are trained: [README.md](README.md), with these options.
 
 {chart}## What the papers promise
 
-Differences are in points of int8 accuracy, of means over the seeds that are measured: of one seed, training by chance
-is in them. Where they are less than the ± of the rows below, other test items could turn them around. An empty cell is
-of a network that the claim is not about.
+Differences are in points of int8 accuracy, of means over the seeds that all rows of a claim have: of one seed, training
+by chance is in them. Where they are less than the ± of the rows below, other test items could turn them around. An
+empty cell is of a network that the claim is not about.
 
 {claims}
 
