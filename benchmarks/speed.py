@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 import networks
 import numpy as np
+import readme
 import speed_page
 
 from hmdc import __version__, bench, compiler, frontends, recipe
@@ -230,7 +231,8 @@ def main(models: Path, only: str | None) -> None:
         (HERE / "speed.json").write_text(json.dumps(content, indent=1) + "\n")
         (HERE / "speed.md").write_text(speed_page.markdown(rows, peers, gcc))
         page = HERE.parent / "README.md"
-        page.write_text(speed_page.readme(page.read_text(), rows))
+        table = speed_page.summary(rows)
+        page.write_text(readme.with_table(page.read_text(), "benchmarks/speed.md: make speed", table))
         speed_page.chart(rows, HERE / "speed.svg")
     missed = sum(not row.held for row in rows)
     click.echo(f"{len(rows)} rows, {missed} not held")

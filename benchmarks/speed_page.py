@@ -58,13 +58,6 @@ def markdown(rows: list, peers: dict, gcc: str) -> str:
     return "\n\n".join(part.strip() for part in out) + "\n"
 
 
-def readme(text: str, rows: list) -> str:
-    """The README with its table made again."""
-    before, begin, rest = text.partition("<!-- from benchmarks/speed.md: make speed -->\n")
-    _, end, after = rest.partition("<!-- end -->")
-    return before + begin + summary(rows) + end + after
-
-
 def summary(rows: list) -> str:
     """One line for each peer: the range of the ratios on each core."""
     cores = {name: b.core for name, b in load_boards().items() if any(row.board == name for row in rows)}

@@ -36,12 +36,18 @@ def waves() -> Splits:
 TINY = {"tiny": Network("Tiny", waves, 12, one_layer("lstm"), LABELS, DISTILLED)}
 
 
+def readme(folder: Path) -> Path:
+    (folder / "README.md").write_text(f"before\n<!-- from {page.SOURCE} -->\nold\n<!-- end -->\nafter\n")
+    return folder / "README.md"
+
+
 @pytest.fixture
 def tiny(tmp_path, monkeypatch) -> Path:
     """The benchmark of a tiny network alone; its folder."""
     monkeypatch.setattr(__main__, "NETWORKS", TINY)
     monkeypatch.setattr(__main__, "HERE", tmp_path)
     monkeypatch.setattr(__main__, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(__main__, "README", readme(tmp_path))
     monkeypatch.setenv("HMDC_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
@@ -162,7 +168,7 @@ def test_claims():
     v = verdicts(made_up("dense", 0.90), other, made_up("kronecker", 0.88), made_up("kronecker", 0.86, seed=1))
     assert v[near] == "**not held** (-2.5)"  # the mean of both
     assert verdicts(other, made_up("kronecker", 0.88))[near] == claims.NOT_MEASURED
-    assert claims.smallest("tiny", claims.table([other, made_up("kronecker", 0.88)])) == "none"
+    assert claims.smallest("tiny", claims.table([other, made_up("kronecker", 0.88)])) == ""
     assert v["int8 within 0.5 points of float"] == "held (worst of 2: +0.0)"
     title = "Hybrid Kronecker 20x above Kronecker"
     none = {"network": "tiny", "method": "hybrid_20x", "seed": 0, "impossible": "x: nearest possible"}
@@ -187,21 +193,26 @@ def test_smallest():
     """The fewest bytes of what is near dense, and never dense itself."""
     found = [made_up("dense", 0.9, size=100), made_up("kronecker", 0.8, size=1)]
     others = [made_up("hmd_2x", 0.8), made_up("kronecker", 0.8)]
-    assert claims.smallest("tiny", claims.table(others)) == claims.NOT_MEASURED
-    assert claims.smallest("tiny", claims.table(found[:1])) == claims.NOT_MEASURED
-    assert claims.smallest("tiny", claims.table(found)) == "none"
+    assert claims.smallest("tiny", claims.table(others)) is None
+    assert claims.smallest("tiny", claims.table(found[:1])) is None
+    assert claims.smallest("tiny", claims.table(found)) == ""
     found += [made_up("hmd_2x", 0.886, size=50), made_up("hmd_4x", 0.886, size=40)]
-    assert claims.smallest("tiny", claims.table(found)) == "hmd_4x (2.5x fewer bytes)"
+    assert claims.smallest("tiny", claims.table(found)) == "hmd_4x"
+    assert "| hmd_4x (2.5x fewer bytes) |" in page.markdown(claims.table(found), TINY, False)
+    head, _, line = page.summary(claims.table(found), TINY).splitlines()
+    assert line == "| Tiny | 90.0 %, 0.1 kB | 80.0 %, 0.0 kB | HMD 4x: 88.6 %, 0.0 kB |"
 
 
 def test_page(tmp_path):
     """Mean, spread, the confidence interval and the chart."""
     found = [made_up("dense", 0.9), made_up("dense", 0.8, seed=1), made_up("kronecker", 0.5, seed=1, instructions=10)]
-    page.write(found, tmp_path, TINY)
+    page.write(found, tmp_path, TINY, readme(tmp_path))
     text = (tmp_path / "accuracy.md").read_text()
     assert "| Tiny | dense | 12 units | 1 | 1.0 | 3 | 2 | 10 | 85.0 | 85.0 | 7.0 | 7.1 | 2 | 1,000 |" in text
     assert "| 50.0 | 50.0 | 9.8 |  | 1 | 10 |" in text
     assert "* Dense: epochs 7.\n* All others: epochs 7.\n" in text
+    first, last = (tmp_path / "README.md").read_text().split("| Tiny | 85.0 %, 0.0 kB | 50.0 %, 0.0 kB | none |")
+    assert first.startswith("before\n") and "old" not in first and last.endswith("\nafter\n")
     assert "accuracy.svg" in text and (tmp_path / "accuracy.svg").stat().st_size > 1000
 
 

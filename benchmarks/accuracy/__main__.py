@@ -1,4 +1,4 @@
-"""Train and measure compressed recurrent networks, and write accuracy.md.
+"""Train and measure compressed recurrent networks, and write accuracy.md and the table in the README.
 
 python -m benchmarks.accuracy mnist_lstm kronecker --seed 0   # one row; again when it is there already
 python -m benchmarks.accuracy --quick                         # 4 rows, those of them that are missing
@@ -20,6 +20,7 @@ from .train import Trainer
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
+README = HERE.parents[1] / "README.md"
 QUICK = [("mnist_lstm", m, 0) for m in ("dense", "kronecker", "lowrank", "small")]
 SEEDS = range(3)
 
@@ -46,8 +47,8 @@ def main(network: str | None, method: str | None, seed: int, quick: bool, everyt
                 raise SystemExit(f"{n} {m} seed {s}: {e}") from None
             result = done.get("impossible") or done["int8_accuracy"] or done["float_accuracy"]
             print("{network} {method} seed {seed}:".format(**done), result)
-            page.write(rows.load(RESULTS), HERE, NETWORKS)
-    page.write(rows.load(RESULTS), HERE, NETWORKS)
+            page.write(rows.load(RESULTS), HERE, NETWORKS, README)
+    page.write(rows.load(RESULTS), HERE, NETWORKS, README)
 
 
 def one(name: str, method: str, seed: int) -> dict:

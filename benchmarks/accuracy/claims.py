@@ -108,17 +108,17 @@ def _smaller(a: Seen, dense: Seen) -> tuple[bool, str]:
     return times >= BYTES, f"{times:.0f}x"
 
 
-def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str:
-    """What it takes to stay near dense: the method of the fewest bytes."""
+def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str | None:
+    """What it takes to stay near dense: the method of the fewest bytes, "" where none does.
+
+    None where nothing is to be compared: dense or all others are not measured, or fit no board.
+    """
     own = {m: s for (n, m), s in found.items() if n == network and not s.impossible and s.int8 is not None}
     if "dense" not in own or len(own) < 2:
-        return NOT_MEASURED
+        return None
     pairs = {m: same_seeds([s, own["dense"]]) for m, s in own.items() if m != "dense"}
     near = [m for m, pair in pairs.items() if pair and _near_dense(*pair)[0]]
-    if not near:
-        return "none"
-    best = min(near, key=lambda m: own[m].bytes)
-    return f"{best} ({own['dense'].bytes / own[best].bytes:.1f}x fewer bytes)"
+    return min(near, key=lambda m: own[m].bytes, default="")
 
 
 def _integers(*rows: Seen) -> tuple[bool, str]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from benchmarks.readme import with_table
+
 from . import claims
 from .networks import Network
 from .rows import METHODS, methods
@@ -44,11 +46,28 @@ COLUMNS = ("network", "trained as", "recipe", "layer parameters", "times fewer",
            "float", "int8", "± 95 %", "spread", "seeds", "instructions")  # fmt: skip
 
 
-def write(rows: list[dict], folder: Path, networks: dict[str, Network]) -> None:
-    """folder/accuracy.md and, with matplotlib, accuracy.svg."""
+SOURCE = "benchmarks/accuracy: python -m benchmarks.accuracy --page"
+
+
+def write(rows: list[dict], folder: Path, networks: dict[str, Network], readme: Path) -> None:
+    """folder/accuracy.md, with matplotlib accuracy.svg, and the table of the README."""
     found = claims.table(rows)
     drawn = chart(found, folder / "accuracy.svg", networks)
     (folder / "accuracy.md").write_text(markdown(found, networks, drawn))
+    readme.write_text(with_table(readme.read_text(), SOURCE, summary(found, networks)))
+
+
+def summary(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network]) -> str:
+    """Dense, Kronecker, and what is smallest near dense, where both are measured and fit a board."""
+    cell = lambda s: f"{100 * s.int8:.1f} %, {s.bytes / 1000:.1f} kB"
+    lines = []
+    for n, network in networks.items():
+        dense, kronecker = (found.get((n, m)) for m in ("dense", "kronecker"))
+        if dense and kronecker:
+            near = claims.smallest(n, found)
+            best = f"{METHODS[near].title.partition(',')[0]}: {cell(found[n, near])}" if near else "none"
+            lines.append([network.title, cell(dense), cell(kronecker), best])
+    return _table(["network", "dense", "Kronecker", "smallest within 1.5 points of dense"], lines) + "\n"
 
 
 def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network], drawn: bool) -> str:
@@ -59,8 +78,7 @@ def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Netw
                for n, names in left.items() if names]  # fmt: skip
     verdicts = [[c.title, *(c.verdict(n, found) if {*c.methods} <= {*own[n]} else "" for n in networks)]
                 for c in claims.CLAIMS]  # fmt: skip
-    smallest = ["" if network.streamed else claims.smallest(n, found) for n, network in networks.items()]
-    verdicts.append(["smallest within 1.5 points of dense", *smallest])
+    verdicts.append(["smallest within 1.5 points of dense", *(_smallest(n, found) for n in networks)])
     lines = [_cells(networks[n].title, METHODS[m].title, found[n, m]) for n, m in order if (n, m) in found]
     return HEAD.format(
         options="\n".join(_training(found, networks)), measured=len(lines), all=len(order),
@@ -68,6 +86,12 @@ def markdown(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Netw
         claims=_table(["claim", *(n.title for n in networks.values())], verdicts),
         table=_table(COLUMNS, lines), missing="\n".join(missing) or "nothing.",
     )  # fmt: skip
+
+
+def _smallest(network: str, found: dict[tuple[str, str], claims.Seen]) -> str:
+    if (best := claims.smallest(network, found)) is None:
+        return ""
+    return f"{best} ({found[network, 'dense'].bytes / found[network, best].bytes:.1f}x fewer bytes)" if best else "none"
 
 
 def _training(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network]) -> list[str]:
