@@ -131,6 +131,7 @@ CLAIMS = [
     Claim("HMD 2x: 2 times fewer instructions than pruned at equal accuracy",
           ("hmd_2x", "pruned_2x", "pruned_4x", "pruned"), _faster),
     Claim("Kronecker within 1.5 points of dense", ("kronecker", "dense"), _near_dense),
+    Claim("Kronecker, trained longer, within 1.5 points of dense", ("kronecker_longer", "dense"), _near_dense),
     Claim("Kronecker layer in int8 50 times smaller than in float32", ("kronecker", "dense"), _smaller),
     *(Claim(f"Kronecker above {words} of equal size", ("kronecker", method), _above)
       for method, words in (("small", "small dense"), ("pruned", "pruned"), ("lowrank", "low-rank"))),

@@ -18,6 +18,7 @@ from .data import SETS, Splits
 
 LABELS = {"epochs": 50, "patience": 15, "batch": 64, "rate": 4e-3, "mix": 0.0}  # from scratch, with labels alone
 DISTILLED = {"batch": 64, "epochs": 60, "mix": 0.0}  # the rest as hmdc compress has it
+LONGER = {"patience": 100, "mix": 0.5}  # the rest as DISTILLED, but for the epochs
 FEW_EPOCHS = {"labels": LABELS | {"epochs": 20}, "distilled": DISTILLED | {"epochs": 20}}  # of windows that overlap
 # At higher rates the outputs of the convolutions grow, beyond what int8 can hold.
 SLOW = {k: o | {"rate": 1e-3} for k, o in FEW_EPOCHS.items()}
@@ -32,8 +33,9 @@ HALVES = {"linear_before_reset": False}  # the candidate reads [x; r h]: one joi
 class Network:
     """hidden: units of each recurrent layer.  build: (steps, channels, hidden, classes, seed) -> model.
 
-    labels, distilled: of hmdc.torch.distill.Options, for the dense network and for all that are made of it.  streamed:
-    its data are made as they are needed, and nothing is made of the dense network; see video.py.
+    labels, distilled: of hmdc.torch.distill.Options, for the dense network and for all that are made of it.  longer:
+    times the epochs of the methods that train longer, 0 where ten minutes do not allow it.  streamed: its data are made
+    as they are needed, and nothing is made of the dense network; see video.py.
     """
 
     title: str
@@ -42,6 +44,7 @@ class Network:
     build: Callable[[int, int, int, int, int], Model]
     labels: dict = field(default_factory=LABELS.copy)
     distilled: dict = field(default_factory=DISTILLED.copy)
+    longer: int = 4
     streamed: bool = False
 
     def model(self, data: Splits, seed: int, hidden: int | None = None) -> Model:
@@ -91,12 +94,12 @@ NETWORKS: dict[str, Network] = {
     "mnist_lstm": Network("MNIST-LSTM", SETS["mnist"], 40, one_layer("lstm")),
     "keywords_lstm": Network("KWS-LSTM", SETS["keywords_lstm"], 118, one_layer("lstm")),
     "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES)),
-    "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS),
-    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **SLOW),
+    "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS, longer=0),
+    "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **SLOW, longer=0),
     "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST),
                             LABELS | {"rate": 1e-2}),
     "digits_fastrnn": Network("FastRNN, 8x8", SETS["digits8"], 32, one_layer("fastrnn", **FAST), **FEW_DIGITS),
     "spoken_gru": Network("Spoken digits GRU", SETS["spoken"], 48, one_layer("gru", **HALVES)),
     "moving_lstm": Network("Moving digits LSTM", SETS["mnist"], 256, one_layer("lstm"),
-                           VIDEO | {"epochs": 1, "rate": 1e-3}, VIDEO, streamed=True),
+                           VIDEO | {"epochs": 1, "rate": 1e-3}, VIDEO, longer=0, streamed=True),
 }  # fmt: skip

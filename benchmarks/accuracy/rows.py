@@ -30,13 +30,15 @@ VIDEO = "m=(8, 8, 4, 4), n=(11, 11, 20, 24)"  # 121 rows of 160 pixels, the last
 class Method:
     """recipe: {} stands for a size.  like: the method whose bytes the largest of `sizes` does not exceed.
 
-    streamed: for networks whose data are streamed; trained from random factors.
+    longer: trained for more epochs, on mixed samples.  streamed: for networks whose data are streamed; trained from
+    random factors.
     """
 
     title: str
     recipe: str = ""
     like: str = ""
     sizes: Sequence = ()
+    longer: bool = False
     streamed: bool = False
 
 
@@ -58,6 +60,7 @@ def _joined(kind: str, sizes: str) -> Method:
 METHODS: dict[str, Method] = {
     "dense": Method("dense"),
     "kronecker": Method("Kronecker", "kronecker"),
+    "kronecker_longer": Method("Kronecker, trained longer", "kronecker", longer=True),
     **_sized("kronecker", "size of Kronecker"),
     "tensor_train": Method("tensor train, size of Kronecker", "tensor_train(rank={})", "kronecker", range(1, 65)),
     "hybrid_10x": Method("hybrid Kronecker 10x", "hybrid_kronecker(ratio=10)"),
@@ -75,7 +78,8 @@ METHODS: dict[str, Method] = {
 
 def methods(network: Network) -> list[str]:
     """Those that a network can be trained in."""
-    return [name for name, m in METHODS.items() if name == "dense" or m.streamed == network.streamed]
+    fits = lambda m: m.streamed == network.streamed and (network.longer or not m.longer)
+    return [name for name, m in METHODS.items() if name == "dense" or fits(m)]
 
 
 def row(trainer: Trainer, method: str) -> dict:
@@ -90,7 +94,8 @@ def row(trainer: Trainer, method: str) -> dict:
     if hidden:
         path, options = trainer.small(original, hidden), trainer.distilled | OUTPUTS_ONLY
     elif text:
-        path, options = trainer.compressed(original, text), trainer.distilled
+        options = trainer.longer if m.longer else trainer.distilled
+        path = trainer.compressed(original, text, options)
     return found | {"recipe": text, "hidden": hidden or trainer.network.hidden, "options": options,
                     **measure(path, trainer.data)}  # fmt: skip
 

@@ -23,6 +23,7 @@ from hmdc.torch.integers import Integers
 from hmdc.torch.network import Network
 
 from .data import Part, Splits
+from .networks import LONGER
 from .networks import Network as Benchmarked
 
 OUTPUTS_ONLY = {"hidden": 0.0}  # where the hidden states of the original have no counterparts
@@ -44,6 +45,7 @@ class Trainer:
         torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
         self.network, self.data, self.seed, self.folder, self.name = network, data, seed, folder, name
         self.labels, self.distilled = (asdict(Options(**own, seed=seed)) for own in (network.labels, network.distilled))
+        self.longer = self.distilled | LONGER | {"epochs": network.longer * self.distilled["epochs"]}
         self.on_epoch = on_epoch
         self.files = {part: self._file(part) for part in ("train", "validation")}
 
@@ -81,11 +83,11 @@ class Trainer:
 
         return self._kept("small", (original.name, _shape(model), asdict(options)), train)
 
-    def compressed(self, original: Path, text: str) -> Path:
+    def compressed(self, original: Path, text: str, options: dict) -> Path:
         """text: a recipe."""
         train = lambda path, _: compress(original, path, self.files["train"], [text], self.files["validation"],
-                                         self.on_epoch, **self.distilled)  # fmt: skip
-        return self._kept(text.partition("(")[0], (original.name, text, self.distilled), train)
+                                         self.on_epoch, **options)  # fmt: skip
+        return self._kept(text.partition("(")[0], (original.name, text, options), train)
 
     def _samples(self, model: Model) -> list[Samples]:
         ((name, shape),) = model.inputs.items()
