@@ -63,6 +63,8 @@ def compress(
         raise HmdcError(f"--rate {chosen.rate}: use a positive number, or leave it out")
     network = model if isinstance(model, Model) else frontends.load(Path(model))
     train, valid = _data(network, Path(samples), validate and Path(validate), chosen.seed)
+    if train.samples < 2 or valid.samples < 1:
+        raise HmdcError(f"{train.samples} samples to train on and {valid.samples} to validate with are too few")
     for part in (train, valid):
         check_labels(part.labels, network)
     parsed = recipe.read(recipes)
@@ -71,6 +73,8 @@ def compress(
     if all(a.structure == "dense" for a in assignments.values()):
         raise HmdcError("nothing to compress: give --compress, e.g. --compress 'lstm=kronecker(ratio=16)'")
     network, assignments = recipe.reorder(network, assignments, kept)
+    judge = _judge(network, _few(train), valid, precision)
+    before = judge("before", network)  # what int8 cannot hold is refused now, not after the training
     folder, key = out.parent / f"{out.stem}.training", _key(network, [*recipes, precision], train, valid)
     job = _Job(network, parsed, train, valid, precision, key, on_epoch or (lambda epoch: None))
     found = job.run(assignments, chosen, stages, folder)
@@ -78,7 +82,7 @@ def compress(
     _put(out, content)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        return Compressed(found, _table(network, out, _few(train), valid, precision))
+        return Compressed(found, [before, judge("after", out)])
     except HmdcError as e:
         raise HmdcError(f"{out} is written, but does not compile: {e}") from e
 
@@ -167,29 +171,30 @@ def _put(out: Path, content: bytes) -> None:
     fresh.replace(out)
 
 
-def _table(before: Model, after: Path, calibration: dict[str, np.ndarray], valid: Data, precision: str) -> list[dict]:
-    """Bytes, MACs, and what validation says of floats and of the compiled integers."""
-    rows, reference = [], evaluate(before, valid.inputs)
-    n_classes = classes(before, before.outputs[0])
+def _judge(original: Model, calibration: dict[str, np.ndarray], valid: Data, precision: str) -> Callable[..., dict]:
+    """(name, model) -> a row: bytes, MACs, and what validation says of floats and of the compiled integers."""
+    reference, n_classes = evaluate(original, valid.inputs), classes(original, original.outputs[0])
     shown = "int_accuracy" if valid.labels is not None else "agreement" if n_classes else "snr_db"
-    with tempfile.TemporaryDirectory(prefix="hmdc-compress-") as scratch:
-        typical = Path(scratch) / "calibration.npz"
-        typical.write_bytes(data.npz(calibration))
-        for name, model in (("before", before), ("after", after)):
-            build = compiler.compile(model, Path(scratch) / name, calibration=typical, precision=precision)
-            program, r = build.program, build.report
-            found = {"float": evaluate(build.model, valid.inputs)}
-            if precision != "float32":
-                integers = simulate(program, data.to_integers(program, valid.inputs))
-                found[precision] = real_outputs(program, {"run": integers})
-            outputs = {p.name: reference[p.name] for p in program.outputs}
-            row = {"": name, "parameters": _parameters(r), "weights": r["weights_bytes"], "flash": r["flash_bytes"],
-                   "MACs": r["macs"]}  # fmt: skip
-            for kind, values in found.items():
-                figure = compare(outputs, {v: values[v] for v in outputs}, valid.labels, n_classes)[shown]
-                row[f"{shown.removeprefix('int_')} {kind}"] = "exact" if figure is None else round(figure, 4)
-            rows.append(row)
-    return rows
+
+    def judge(name: str, model: Model | Path) -> dict:
+        with tempfile.TemporaryDirectory(prefix="hmdc-compress-") as scratch:
+            typical = Path(scratch) / "calibration.npz"
+            typical.write_bytes(data.npz(calibration))
+            build = compiler.compile(model, Path(scratch) / "build", calibration=typical, precision=precision)
+        program, r = build.program, build.report
+        found = {"float": evaluate(build.model, valid.inputs)}
+        if precision != "float32":
+            integers = simulate(program, data.to_integers(program, valid.inputs))
+            found[precision] = real_outputs(program, {"run": integers})
+        outputs = {p.name: reference[p.name] for p in program.outputs}
+        row = {"": name, "parameters": _parameters(r), "weights": r["weights_bytes"], "flash": r["flash_bytes"],
+               "MACs": r["macs"]}  # fmt: skip
+        for kind, values in found.items():
+            figure = compare(outputs, {v: values[v] for v in outputs}, valid.labels, n_classes)[shown]
+            row[f"{shown.removeprefix('int_')} {kind}"] = "exact" if figure is None else round(figure, 4)
+        return row
+
+    return judge
 
 
 def _parameters(report: dict) -> int:

@@ -252,12 +252,14 @@ def test_bad_input(tmp_path):
     samples = str(data(tmp_path))
     fixed = ["compress", str(EXERCISES), "-o", str(tmp_path / "out.onnx")]
     np.savez(tmp_path / "one.npz", x=np.zeros((1, 50, 6)))
+    np.savez(tmp_path / "huge.npz", x=np.full((10, 50, 6), 1e6))
     for wrong, says in (
         (["--data", samples, "--compress", "lstm=dense"], "nothing to compress"),
         (["--data", samples, "--compress", "nolstm=lowrank(rank=2)"], "matches no matrix"),
         (["--data", str(tmp_path / "one.npz"), "--compress", "lowrank(rank=2)"], "too few"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(tmp_path / "out.pt")], "suffix .onnx"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", samples + "/out.onnx"], "--out .* cannot be writ"),
+        (["--data", str(tmp_path / "huge.npz"), "--compress", "lowrank(rank=2)"], "^hmdc: lstm.* sums reach"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--rate", "nan"], "--rate nan: use a positive number"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--epochs", "2", "--stages", "3"], "--stages 3: .* 2 ep"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--validate", str(tmp_path / "no.npz")], "no such data"),

@@ -133,8 +133,6 @@ class Training:
     def __init__(self, original: Network, network: Network, train: Samples, valid: Samples, options: Options,
                  integers: Integers | None = None, folder: Path | None = None, key: str = ""):  # fmt: skip
         """folder: for checkpoints, or None.  key: of the data and recipes, beside the options."""
-        if len(train) < 2 or len(valid) < 1:
-            raise HmdcError(f"{len(train)} samples to train on and {len(valid)} to validate with are too few")
         self.network, self.train, self.valid, self.options = network, train, valid, options
         self.integers, self.path = integers, folder and folder / "checkpoint.pt"
         self.key = key + str(asdict(options))
