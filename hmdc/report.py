@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 
+from . import recipe
 from .build import takes_blocks
 from .cells import CELLS
 from .errors import NotStreamable
@@ -14,7 +15,6 @@ from .model import Model, Node
 from .paths import RUNTIME_C
 from .place import Plan
 from .program import Program, chained
-from .recipe import describe
 from .render import Renderer, state_bytes
 from .streaming import frame, roles
 
@@ -143,7 +143,7 @@ def _matrix(a, m: LinearMap, floats: bool) -> dict:
     dense = Dense(np.broadcast_to(0.0, m.shape))
     before, after = (x.parameters() for x in (dense, m))
     sizes = [x.nbytes() + 4 * x.multipliers() for x in (dense, m)] if not floats else [4 * before, 4 * after]
-    note = describe(a, m)
+    note = recipe.describe(a, m)
     return {
         "name": a.matrix, "structure": a.structure, "shape": list(m.shape), "dense_parameters": before,
         "parameters": after, "ratio": _ratio(before, after), "dense_bytes": sizes[0], "bytes": sizes[1],
@@ -173,14 +173,15 @@ def stored_bytes(calls: list[Kernel]) -> int:
 
 def layer_table(model: Model) -> dict:
     """What `hmdc inspect` shows: ports, layers with their matrices, and whether the network streams."""
-    rows = []
+    kept = recipe.trained(model, [], {})
+    assignments, rows = recipe.assign(model, [], kept), []
+    maps = recipe.decompose(assignments, {}, kept)
     for n in model.nodes:
         x, y = next(v for v in n.inputs if v), next(v for v in n.outputs if v)
-        matrices = {k: w for k, w in n.weights.items() if k in ("w", "u")}
-        names = {f"{n.name}.{k}" if n.op in CELLS else n.name: "x".join(map(str, w.shape)) for k, w in matrices.items()}
+        own = {k: (assignments[k].structure, m) for k, m in maps.items() if assignments[k].node is n}
         rows.append({"name": n.name, "op": n.op, "input": list(model.shapes[x]), "output": list(model.shapes[y]),
-                     "matrices": ", ".join(f"{k} {s}" for k, s in names.items()),
-                     "parameters": _parameters(n)})  # fmt: skip
+                     "matrices": ", ".join(_shown(k, *found) for k, found in own.items()),
+                     "parameters": _parameters(n, [m for _, m in own.values()])})  # fmt: skip
     try:
         step = frame(model, roles(model))
         steps, (first, every) = step.steps, chained(step.rates)
@@ -194,8 +195,11 @@ def layer_table(model: Model) -> dict:
             "steps": steps, "streaming": streaming, "layers": rows}  # fmt: skip
 
 
-def _parameters(node: Node) -> int:
+def _shown(name: str, structure: str, m: LinearMap) -> str:
+    return f"{name} {'x'.join(map(str, m.shape))}" + f" {structure}" * (structure != "dense")
+
+
+def _parameters(node: Node, maps: list[LinearMap]) -> int:
     """Of a layer as it was trained: factors in the place of their product."""
-    matrices = [k.partition(".")[0] for k in node.factors]
-    products = {letter for m in matrices for letter in (m if m in ("w", "u", "wu") else "w")}
-    return sum(w.size for k, w in node.weights.items() if k not in products)
+    others = (w.size for k, w in node.weights.items() if not maps or k not in ("w", "u"))
+    return sum(others) + sum(m.parameters() for m in maps)

@@ -24,6 +24,7 @@ from hmdc.data import MAX_BYTES, MAX_TRAINING
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
 from hmdc.reference import evaluate
+from hmdc.report import layer_table
 from hmdc.torch import distill
 from hmdc.torch.distill import Loss, Options, Samples, Training
 from hmdc.torch.network import Network, hidden
@@ -93,6 +94,9 @@ def test_training(name, tmp_path):
     assert [e.number for e in seen] == list(range(1, 31)) and [e.integer for e in seen[-3:]] == [False, True, True]
 
     build = hmdc.compile(out, tmp_path / "build", calibration=EXAMPLES / "exercises_calibration.npz")
+    shown = {layer["op"]: layer for layer in layer_table(frontends.load(out))["layers"]}
+    assert shown["lstm"]["matrices"] == f"lstm.wu 128x38 {name}"
+    assert shown["lstm"]["parameters"] + shown["dense"]["parameters"] - 2 * 128 - 7 == after["parameters"]
     with np.load(build.path / ".hmdc" / "factors.npz") as kept:
         assert {k: np.array_equal(kept[k], np.float32(done.model.factors[k])) for k in kept.files} == dict.fromkeys(
             done.model.factors, True
