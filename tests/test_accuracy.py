@@ -202,6 +202,8 @@ def test_smallest():
     assert "| hmd_4x (2.5x fewer bytes) |" in page.markdown(claims.table(found), TINY, False)
     head, _, line = page.summary(claims.table(found), TINY).splitlines()
     assert line == "| Tiny | 90.0 %, 0.1 kB | 80.0 %, 0.0 kB | HMD 4x: 88.6 %, 0.0 kB |"
+    found.append(made_up("kronecker_longer", 0.84))
+    assert "| 84.0 %, 0.0 kB |" in page.summary(claims.table(found), TINY)
 
 
 def test_page(tmp_path):

@@ -58,11 +58,11 @@ def write(rows: list[dict], folder: Path, networks: dict[str, Network], readme: 
 
 
 def summary(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network]) -> str:
-    """Dense, Kronecker, and what is smallest near dense, where both are measured and fit a board."""
+    """Dense, Kronecker (trained longest), and what is smallest near dense, where they are measured and fit a board."""
     cell = lambda s: f"{100 * s.int8:.1f} %, {s.bytes / 1000:.1f} kB"
     lines = []
     for n, network in networks.items():
-        dense, kronecker = (found.get((n, m)) for m in ("dense", "kronecker"))
+        dense, kronecker = found.get((n, "dense")), found.get((n, "kronecker_longer"), found.get((n, "kronecker")))
         if dense and kronecker:
             near = claims.smallest(n, found)
             best = f"{METHODS[near].title.partition(',')[0]}: {cell(found[n, near])}" if near else "none"
