@@ -262,6 +262,7 @@ def test_bad_input(tmp_path):
         (["--data", samples, "--compress", "nolstm=lowrank(rank=2)"], "matches no matrix"),
         (["--data", str(tmp_path / "one.npz"), "--compress", "lowrank(rank=2)"], "too few"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(tmp_path / "out.pt")], "suffix .onnx"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(EXERCISES)], "--out .* is the model itself"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", samples + "/out.onnx"], "--out .* cannot be writ"),
         (["--data", str(tmp_path / "huge.npz"), "--compress", "lowrank(rank=2)"], "^hmdc: lstm.* sums reach"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--rate", "nan"], "--rate nan: use a positive number"),

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .. import frontends
 from ..compiler import PRECISIONS
 from ..compress import VALIDATION, compress
+from ..errors import HmdcError
 from .options import (
     architecture_option,
     data_option,
@@ -64,6 +65,8 @@ def compress_command(model, data_file, recipes, out, validate, steps, shapes, ar
     hmdc compile kws16.onnx --calibration typical.npz -o build/kws16
     """
     network = frontends.load(model, steps, shapes, architecture)
+    if out.exists() and out.samefile(model):
+        raise HmdcError(f"--out {out} is the model itself; choose another file")
     say_found(network)
     with epochs(options["epochs"], "trying learning rates" * (options["rate"] is None)) as show:
         result = compress(network, out, data_file, recipes, validate, show, **options)
