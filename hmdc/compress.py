@@ -22,6 +22,7 @@ from .simulate import simulate
 from .verify import compare, real_outputs
 
 CALIBRATION = 256  # samples
+STARTS = ("decomposed", "random")
 VALIDATION = 4096  # samples, or a fifth where that is less and no file is given
 
 
@@ -42,14 +43,15 @@ def compress(
     on_epoch: Callable | None = None,
     stages: int = 1,
     precision: str = "int8",
+    start: str = "decomposed",
     **options,
 ) -> Compressed:
     """Write OUT, an ONNX file with the factors in its metadata.
 
     samples, validate: data files, with labels y or without.  options: of hmdc.torch.distill.Options.  on_epoch: called
     with every Epoch.  stages: trainings that share the epochs; each reaches the same part of the ratio, and the next
-    decomposes what it trained.  precision: of the C to come; float32 has no integer epochs.  A checkpoint beside OUT
-    lets an interrupted training go on.
+    decomposes what it trained.  precision: of the C to come; float32 has no integer epochs.  start: the first factors,
+    from the trained matrices or random.  A checkpoint beside OUT lets an interrupted training go on.
     """
     from .torch.distill import Options
 
@@ -57,6 +59,7 @@ def compress(
     if out.suffix != ".onnx" or out.is_dir():
         raise HmdcError(f"{out}: the result is an ONNX file; give it a name with the suffix .onnx")
     compiler.known("--precision", precision, compiler.PRECISIONS)
+    compiler.known("--start", start, STARTS)
     if stages > chosen.epochs:
         raise HmdcError(f"--stages {stages}: they share {chosen.epochs} epochs; use fewer stages or more epochs")
     if chosen.rate is not None and not 0 < chosen.rate < inf:
@@ -75,8 +78,8 @@ def compress(
     network, assignments = recipe.reorder(network, assignments, kept)
     judge = _judge(network, _few(train), valid, precision)
     before = judge("before", network)  # what int8 cannot hold is refused now, not after the training
-    folder, key = out.parent / f"{out.stem}.training", _key(network, [*recipes, precision], train, valid)
-    job = _Job(network, parsed, train, valid, precision, key, on_epoch or (lambda epoch: None))
+    folder, key = out.parent / f"{out.stem}.training", _key(network, [*recipes, precision, start], train, valid)
+    job = _Job(network, parsed, train, valid, precision, start, key, on_epoch or (lambda epoch: None))
     found = job.run(assignments, chosen, stages, folder)
     content = write(found, {factor_file.METADATA: factor_file.encode(found.factors)})
     _put(out, content)
@@ -119,6 +122,7 @@ class _Job:
     train: Data
     valid: Data
     precision: str
+    start: str
     key: str
     on_epoch: Callable
 
@@ -134,8 +138,8 @@ class _Job:
             before += own.epochs
         return found
 
-    def _stage(self, start: Model, assignments, kept: dict[str, np.ndarray], options, folder: Path, on_epoch) -> Model:
-        """start, trained to do what the original does, with its factors.  kept: factors that it has already."""
+    def _stage(self, model: Model, assignments, kept: dict[str, np.ndarray], options, folder: Path, on_epoch) -> Model:
+        """model, trained to do what the original does, with its factors.  kept: factors that it has already."""
         import torch
 
         from .torch.distill import Training
@@ -144,8 +148,10 @@ class _Job:
 
         torch.set_num_threads(1)  # the matrices are small, and sums of one thread are the same everywhere
         few = _few(self.train)
-        moments = second_moments(start, few, recipe.needs_moments(assignments, True, kept))
-        student = Network(start, assignments, recipe.decompose(assignments, moments, kept))
+        moments = second_moments(model, few, recipe.needs_moments(assignments, True, kept))
+        student = Network(model, assignments, recipe.decompose(assignments, moments, kept))
+        if self.start == "random" and model is self.original:
+            student.draw(options.seed, kept)
         integers = None if self.precision == "float32" else Integers(assignments, few, self.precision)
         training = Training(Network(self.original), student, self._samples(self.train), self._samples(self.valid),
                             options, integers, folder, self.key)  # fmt: skip

@@ -19,7 +19,7 @@ from test_write import FILES, inputs, loaded
 import hmdc
 from hmdc import frontends, recipe
 from hmdc.cli import main
-from hmdc.compress import compress
+from hmdc.compress import STARTS, compress
 from hmdc.data import MAX_BYTES, MAX_TRAINING
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
@@ -229,6 +229,37 @@ def test_rates_are_tried(tmp_path, monkeypatch):
     assert firsts[None] == firsts[5e-3]
 
 
+@pytest.mark.parametrize("structure", [s for s in STRUCTURES if s != "dense"])
+def test_random_start(structure):
+    """Factors of the same sizes and entries as large, others with each seed; those of other trainings stay."""
+    model = frontends.load(VOWELS)
+    assignments = recipe.assign(model, recipe.read([f"gru={structure}(ratio=2)", "fc=lowrank(rank=2)"]), {})
+    maps = recipe.decompose(assignments, {})
+
+    def drawn(seed: int) -> dict[str, np.ndarray]:
+        network = Network(model, assignments, maps)
+        network.draw(seed, ["fc.lowrank.0"])
+        return network.factors()
+
+    before, first, again, other = Network(model, assignments, maps).factors(), *map(drawn, (SEED, SEED, SEED + 1))
+    assert all(np.array_equal(a, again[k]) and a.shape == before[k].shape for k, a in first.items())
+    assert {k.split(".")[0] for k, a in first.items() if not np.array_equal(a, other[k])} == {"gru"}
+    assert np.array_equal(first["fc.lowrank.0"], before["fc.lowrank.0"])
+    found = recipe.decompose(assignments, {}, first)["gru.wu"]
+    for want, got in zip(maps["gru.wu"].maps, found.maps):
+        assert 0.5 < got.dense().std() / want.dense().std() < 2, f"seed {SEED}"
+
+
+def test_start_option(tmp_path):
+    files, samples = [tmp_path / f"{start}.onnx" for start in STARTS], str(data(tmp_path))
+    for start, out in zip(STARTS, files):
+        options = ["--start", start, "--epochs", "2", "--integer-epochs", "0", "--rate", "0.01", "--seed", str(SEED)]
+        done = CliRunner().invoke(main, ["compress", str(EXERCISES), "--data", samples, "-o", str(out),
+                                         "--compress", RECIPES["lowrank"][0], *options])  # fmt: skip
+        assert done.exit_code == 0, done.output
+    assert files[0].read_bytes() != files[1].read_bytes()
+
+
 def test_hidden_states():
     """Those of all steps are compared, also where the network reads the last one alone."""
     model = frontends.load(EXERCISES)
@@ -265,6 +296,7 @@ def test_bad_input(tmp_path):
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", str(EXERCISES)], "--out .* is the model itself"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "-o", samples + "/out.onnx"], "--out .* cannot be writ"),
         (["--data", str(tmp_path / "huge.npz"), "--compress", "lowrank(rank=2)"], "^hmdc: lstm.* sums reach"),
+        (["--data", samples, "--compress", "lowrank(rank=2)", "--start", "zero"], "--start zero: unknown; known are"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--rate", "nan"], "--rate nan: use a positive number"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--epochs", "2", "--stages", "3"], "--stages 3: .* 2 ep"),
         (["--data", samples, "--compress", "lowrank(rank=2)", "--validate", str(tmp_path / "no.npz")], "no such data"),

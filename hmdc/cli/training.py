@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import frontends
 from ..compiler import PRECISIONS
-from ..compress import VALIDATION, compress
+from ..compress import STARTS, VALIDATION, compress
 from ..errors import HmdcError
 from .options import (
     architecture_option,
@@ -42,6 +42,8 @@ SHOWN = 10  # epochs from one line to the next where there is no terminal
               help="The last of them, on the integers of the compiled network.")  # fmt: skip
 @click.option("--precision", default="int8", show_default=True,
               help=f"{', '.join(PRECISIONS)}: of the C to come; float32 has no integer epochs.")  # fmt: skip
+@click.option("--start", default="decomposed", show_default=True,
+              help=f"{' or '.join(STARTS)}: the factors that are trained.")  # fmt: skip
 @click.option("--stages", type=click.IntRange(1, 10), default=1, show_default=True,
               help="Steps in which matrices become smaller; they share the epochs.")  # fmt: skip
 @click.option("--patience", type=click.IntRange(min=1), default=40, show_default=True,

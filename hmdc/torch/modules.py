@@ -6,7 +6,7 @@ keyword arguments.  Recurrent layers have one matrix [W U] for each gate, as rec
 cells.fast) have the arguments of torch.nn.RNN without a nonlinearity.
 """
 
-from math import log2, sqrt
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,11 @@ from torch.nn import functional as F
 from .. import recipe
 from ..cells import CELLS
 from ..errors import HmdcError
-from ..linear import STRUCTURES
 from ..model import Node
 from ..recipe import Assignment, Recipe
 from .cells import run
 from .matrix import Matrix
-
-CLOSE, ROUNDS = 1e-3, 30  # of the search for a deviation
+from .start import drawn, uniform
 
 
 class Structured(nn.Module):
@@ -49,10 +47,10 @@ class Linear(Structured):
         self.in_features, self.out_features = in_features, out_features
         bound, chosen = in_features**-0.5, _recipe(structure, options)
         if chosen.structure == "dense":
-            self.weight = _uniform(bound, out_features, in_features)
+            self.weight = uniform(bound, out_features, in_features)
         else:
             self.factors = _matrix(chosen, (out_features, in_features), bound)
-        self.register_parameter("bias", _uniform(bound, out_features) if bias else None)
+        self.register_parameter("bias", uniform(bound, out_features) if bias else None)
 
     def products(self):
         return {"weight": self.factors()} if "factors" in self._modules else {}
@@ -83,7 +81,7 @@ class Recurrent(Structured):
             size = input_size if end.partition("_")[0] == "l0" else n * len(self.ways)
             if chosen.structure == "dense":
                 for name, columns in (("weight_ih", size), ("weight_hh", n)):
-                    self.register_parameter(f"{name}_{end}", _uniform(bound, len(self.gates) * n, columns))
+                    self.register_parameter(f"{name}_{end}", uniform(bound, len(self.gates) * n, columns))
             else:
                 matrices = {gate: _matrix(chosen, (n, size + n), bound) for gate in self.gates}
                 self.factors[end] = nn.ModuleDict({"wu": nn.ModuleDict(matrices)})
@@ -93,7 +91,7 @@ class Recurrent(Structured):
                 self.register_parameter(f"{name}_{end}", nn.Parameter(torch.tensor([value])))
 
     def first_bias(self, bound: float) -> nn.Parameter:
-        return _uniform(bound, len(self.gates) * self.hidden_size)
+        return uniform(bound, len(self.gates) * self.hidden_size)
 
     def _ends(self) -> list[str]:
         """Of the names, one for each cell."""
@@ -222,34 +220,6 @@ def _recipe(structure: str, options: dict) -> Recipe:
     return chosen
 
 
-def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-
-
 def _matrix(chosen: Recipe, shape: tuple[int, int], bound: float) -> Matrix:
-    """What a random matrix decomposes into, its entries as large as that matrix had them."""
-    w = _uniform(bound, *shape).detach().double().numpy()
     nameless = Assignment(f"structure {chosen.text!r}: a matrix", None, chosen.structure, chosen.options)
-    options = recipe.sized(nameless, shape)
-    m = Matrix.of(chosen.structure, STRUCTURES[chosen.structure].decompose(w, **options), w)
-    with torch.no_grad():
-        _rescale(m, bound / sqrt(3))
-    return m
-
-
-def _rescale(m: Matrix, deviation: float) -> None:
-    """One number t for all factors but rich rows.  The product grows with t^k; where its terms differ in k, near t."""
-    inner = {k: p for k, p in m.named_parameters() if not k.endswith("rich")}
-    rich = sum(len(p) for k, p in m.named_parameters() if k not in inner)
-
-    def scaled(t: float) -> float:
-        for p in inner.values():
-            p.mul_(t)
-        return m()[rich:].square().mean().sqrt().item()
-
-    now = scaled(1.0)
-    for _ in range(ROUNDS):
-        if abs(now / deviation - 1) < CLOSE:
-            return
-        k = log2(scaled(2.0) / now)
-        now = scaled(0.5 * (deviation / now) ** (1 / k))
+    return drawn(nameless, shape, bound / sqrt(3))

@@ -1,6 +1,6 @@
 """A Model as a torch module: the same layers as hmdc.layers, differentiable, on [samples, *shape]."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ..recipe import Assignment, matrix
 from .cells import STEPS, run
 from .functions import differentiable
 from .matrix import Matrix
+from .start import drawn
 
 SCALARS = ("alpha", "beta", "zeta", "nu")  # attributes of cells that are trained
 LAYERS: dict[str, Callable] = {}  # op -> layer(node, weights, *xs) -> outputs, or one output
@@ -42,6 +43,16 @@ class Network(nn.Module):
         for node in model.nodes:
             for k, w in self._free(node).items():
                 self.others[_key(node.name, k)] = nn.Parameter(torch.tensor(np.asarray(w, np.float32)))
+
+    def draw(self, seed: int, kept: Iterable[str]) -> None:
+        """Random factors in the place of what was decomposed, entries as large as before.  kept: names of factors."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for name, a in self.assignments.items():
+                if a.structure != "dense" and not any(k.startswith(f"{name}.") for k in kept):
+                    gates = a.gates or ("",)
+                    for gate, w in zip(gates, np.split(matrix(a.node, name), len(gates))):
+                        self.matrices[_key(name, gate)] = drawn(a, w.shape, float(w.std()))
 
     def _free(self, node: Node) -> dict[str, np.ndarray]:
         """Weights of a layer that are no product of factors."""
