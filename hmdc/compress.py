@@ -105,7 +105,7 @@ def _key(network: Model, texts: Sequence[str], *sets: Data) -> str:
     digest = hashlib.sha256(str((network.sha256, layers, texts)).encode())
     for d in sets:
         for a in (*d.inputs.values(), *([] if d.labels is None else [d.labels])):
-            digest.update(np.ascontiguousarray(a).tobytes())
+            digest.update(np.ascontiguousarray(a))
     return digest.hexdigest()
 
 
