@@ -93,7 +93,7 @@ def from_onnx(make: Callable, **sizes) -> Callable[[int, int, int, int, int], Mo
 NETWORKS: dict[str, Network] = {
     "mnist_lstm": Network("MNIST-LSTM", SETS["mnist"], 40, one_layer("lstm")),
     "keywords_lstm": Network("KWS-LSTM", SETS["keywords_lstm"], 118, one_layer("lstm")),
-    "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES), longer=2),
+    "keywords_gru": Network("KWS-GRU", SETS["keywords_gru"], 154, one_layer("gru", **HALVES)),
     "har1": Network("HAR1-BiLSTM", SETS["exercises"], 179, from_onnx(bilstm), **FEW_EPOCHS, longer=0),
     "har2": Network("HAR2-DeepConvLSTM", SETS["exercises"], 128, from_onnx(deep_conv_lstm), **SLOW, longer=0),
     "usps_fastrnn": Network("FastRNN, 16x16", SETS["digits16"], 32, one_layer("fastrnn", **FAST),
