@@ -109,7 +109,7 @@ def _smaller(a: Seen, dense: Seen) -> tuple[bool, str]:
 
 
 def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str | None:
-    """What it takes to stay near dense: the method of the fewest bytes, "" where none does.
+    """What it takes to stay near dense: the method of the fewest bytes, of these the best, "" where none does.
 
     None where nothing is to be compared: dense or all others are not measured, or fit no board.
     """
@@ -118,7 +118,7 @@ def smallest(network: str, found: dict[tuple[str, str], Seen]) -> str | None:
         return None
     pairs = {m: same_seeds([s, own["dense"]]) for m, s in own.items() if m != "dense"}
     near = [m for m, pair in pairs.items() if pair and _near_dense(*pair)[0]]
-    return min(near, key=lambda m: own[m].bytes, default="")
+    return min(near, key=lambda m: (own[m].bytes, -own[m].accuracy), default="")
 
 
 def _integers(*rows: Seen) -> tuple[bool, str]:
