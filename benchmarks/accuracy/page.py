@@ -58,7 +58,7 @@ def write(rows: list[dict], folder: Path, networks: dict[str, Network], readme: 
 
 
 def summary(found: dict[tuple[str, str], claims.Seen], networks: dict[str, Network]) -> str:
-    """Dense and Kronecker (trained longest) by the same seeds, and what is smallest near dense, of compiled networks."""
+    """Dense and Kronecker (trained longest) by the same seeds, and what is smallest near dense; compiled networks."""
     cell = lambda s: f"{100 * s.int8:.1f} %, {s.bytes / 1000:.1f} kB"
     lines = []
     for n, network in networks.items():
