@@ -175,14 +175,14 @@ def trained(model: Model, recipes: Sequence[Recipe], given: dict[str, np.ndarray
     for name, m in decompose(assignments, {}, brought).items():
         a = assignments[name]
         taken = {n for r in recipes for n in _matched(r, a.node)}
-        taken |= {n for n in matrices(a.node) if _mine(given, n)}
+        taken |= {n for n in matrices(a.node) if factors_of(given, n)}
         clash = taken if name.endswith(".wu") else taken & {name, f"{a.node.name}.wu"}
         if a.structure != "dense" and not clash:
             w = matrix(a.node, name)
             if np.abs(m.dense() - w).max() > SAME * np.abs(w).max():
                 raise HmdcError(f"{name}: the factors in the file are not those of its weights, which were changed "
                                 f"since; compress the network again, or give --compress '{name}=dense'")  # fmt: skip
-            out |= _mine(brought, name)
+            out |= factors_of(brought, name)
     return out
 
 
@@ -252,12 +252,12 @@ def decompose(assignments: dict[str, Assignment], moments: dict[str, np.ndarray]
     """
     out = {}
     for name, a in assignments.items():
-        mine = _mine(given, name)
-        out[name] = _from_factors(a, mine) if mine else _decompose(a, moments.get(name))
+        own = factors_of(given, name)
+        out[name] = _from_factors(a, own) if own else _decompose(a, moments.get(name))
     return out
 
 
-def _mine(given: dict[str, np.ndarray] | None, name: str) -> dict[str, np.ndarray]:
+def factors_of(given: dict[str, np.ndarray] | None, name: str) -> dict[str, np.ndarray]:
     """The factors of one matrix."""
     return {k: v for k, v in (given or {}).items() if k.startswith(f"{name}.")}
 
@@ -301,7 +301,7 @@ def relaxed(assignments: dict[str, Assignment], share: float, given) -> dict[str
     """Matrices as many times smaller as they become, to the power of share.  share: 0 to 1.  Given factors stay."""
     out = dict(assignments)
     for name, a in assignments.items():
-        if a.structure != "dense" and not _mine(given, name):
+        if a.structure != "dense" and not factors_of(given, name):
             m = _decompose(a, None)
             shared = {k: v for k, v in a.options.items() if k in SHARED}
             out[name] = replace(a, options=shared | {"ratio": (m.shape[0] * m.shape[1] / m.parameters()) ** share})
@@ -326,7 +326,7 @@ def needs_moments(assignments: dict[str, Assignment], calibrated: bool, given=No
         if weighted and not calibrated:
             raise HmdcError(f"{name}: weighted=True needs typical inputs: --calibration DATA.npz")
         possible = STRUCTURES[a.structure].weighted and matrices(a.node)[name][1] <= WIDEST
-        if not _mine(given, name) and calibrated and (possible if weighted is None else weighted):
+        if not factors_of(given, name) and calibrated and (possible if weighted is None else weighted):
             names.append(name)
     return names
 
@@ -373,7 +373,7 @@ def reorder(model: Model, assignments: dict[str, Assignment], given=None) -> tup
         nodes = {n.name: n for n in model.nodes}
         layer = nodes[a.node.name]
         follow = units.readers(model, layer)
-        if follow is not None and not any(_mine(given, m) for n in (layer, *follow) for m in matrices(n)):
+        if follow is not None and not any(factors_of(given, m) for n in (layer, *follow) for m in matrices(n)):
             order = _preferred_order(structure, replace(a, node=layer))
             model = units.permute(model, layer, order)
     nodes = {n.name: n for n in model.nodes}

@@ -220,6 +220,13 @@ def test_page(tmp_path):
     assert "accuracy.svg" in text and (tmp_path / "accuracy.svg").stat().st_size > 1000
 
 
+def test_committed_pages():
+    """They say what the committed rows say."""
+    found = claims.table(rows.load(__main__.RESULTS))
+    assert page.markdown(found, networks.NETWORKS, True) == (__main__.HERE / "accuracy.md").read_text()
+    assert page.summary(found, networks.NETWORKS) in __main__.README.read_text()
+
+
 @pytest.mark.parametrize("arguments", [[], ["mnist_lstm"], ["--all", "--quick"], ["mnist_lstm", "dense", "--page"]])
 def test_bad_commands(arguments):
     done = CliRunner().invoke(__main__.main, arguments)

@@ -17,9 +17,9 @@ from test_bad_input import one_line
 from test_write import FILES, inputs, loaded
 
 import hmdc
-from hmdc import frontends, recipe
+from hmdc import compiler, frontends, recipe
 from hmdc.cli import main
-from hmdc.compress import STARTS, compress
+from hmdc.compress import STARTS, VALIDATION, _data, compress
 from hmdc.data import MAX_BYTES, MAX_TRAINING
 from hmdc.errors import HmdcError
 from hmdc.linear import STRUCTURES
@@ -238,7 +238,7 @@ def test_random_start(structure):
 
     def drawn(seed: int) -> dict[str, np.ndarray]:
         network = Network(model, assignments, maps)
-        network.draw(seed, ["fc.lowrank.0"])
+        network.draw(seed, {k: a for k, a in network.factors().items() if k.startswith("fc.")})
         return network.factors()
 
     before, first, again, other = Network(model, assignments, maps).factors(), *map(drawn, (SEED, SEED, SEED + 1))
@@ -312,3 +312,30 @@ def test_too_much_data(tmp_path, monkeypatch):
     monkeypatch.setattr("hmdc.compress.MAX_TRAINING", 10_000)
     with pytest.raises(HmdcError, match="bytes of arrays; the most is 10000: use fewer samples"):
         compress(EXERCISES, tmp_path / "out.onnx", data(tmp_path), RECIPES["lowrank"])
+
+
+def test_samples_that_are_set_aside(tmp_path, monkeypatch):
+    """A fifth, or VALIDATION of them where that is less; none is in both parts."""
+    model, file = frontends.load(EXERCISES), data(tmp_path)
+    whole = compiler.read_samples(model, file)
+    for most, want in (VALIDATION, whole.samples // 5), (3, 3):
+        monkeypatch.setattr("hmdc.compress.VALIDATION", most)
+        train, valid = _data(model, file, None, SEED)
+        assert (train.samples, valid.samples) == (whole.samples - want, want)
+        both = np.concatenate([part.inputs["x"] for part in (train, valid)])
+        assert np.array_equal(np.unique(both, axis=0), np.unique(whole.inputs["x"], axis=0)), f"seed {SEED}"
+
+
+def test_result_that_does_not_compile(tmp_path, monkeypatch):
+    """The training is not lost."""
+    compile = compiler.compile
+
+    def refused(model, *args, **options):
+        if isinstance(model, Path):
+            raise HmdcError("no")
+        return compile(model, *args, **options)
+
+    monkeypatch.setattr(compiler, "compile", refused)
+    with pytest.raises(HmdcError, match="out.onnx is written, but does not compile: no"):
+        compress(EXERCISES, tmp_path / "out.onnx", data(tmp_path), RECIPES["lowrank"], **TINY | {"epochs": 1})
+    assert frontends.load(tmp_path / "out.onnx").factors

@@ -1,6 +1,6 @@
 """A Model as a torch module: the same layers as hmdc.layers, differentiable, on [samples, *shape]."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from ..cells import CELLS
 from ..errors import HmdcError
 from ..linear import LinearMap
 from ..model import Model, Node
-from ..recipe import Assignment, matrix
+from ..recipe import Assignment, factors_of, matrix
 from .cells import STEPS, run
 from .functions import differentiable
 from .matrix import Matrix
@@ -44,12 +44,12 @@ class Network(nn.Module):
             for k, w in self._free(node).items():
                 self.others[_key(node.name, k)] = nn.Parameter(torch.tensor(np.asarray(w, np.float32)))
 
-    def draw(self, seed: int, kept: Iterable[str]) -> None:
-        """Random factors in the place of what was decomposed, entries as large as before.  kept: names of factors."""
+    def draw(self, seed: int, kept: dict[str, np.ndarray]) -> None:
+        """Random factors in the place of what was decomposed, entries as large as before.  kept: factors that stay."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for name, a in self.assignments.items():
-                if a.structure != "dense" and not any(k.startswith(f"{name}.") for k in kept):
+                if a.structure != "dense" and not factors_of(kept, name):
                     gates = a.gates or ("",)
                     for gate, w in zip(gates, np.split(matrix(a.node, name), len(gates))):
                         self.matrices[_key(name, gate)] = drawn(a, w.shape, float(w.std()))
